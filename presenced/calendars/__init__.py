@@ -1,0 +1,1 @@
+"""The calendar doors: Exchange through EWS, Microsoft 365 through Graph, and what both need."""
