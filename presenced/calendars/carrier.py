@@ -68,7 +68,7 @@ class Carrier(Protocol):
         headers: Mapping[str, str] | None = None,
         budget: str = "",
         signed_in: bool = True,
-        timeout: timedelta | None = None,
+        within: timedelta | None = None,
     ) -> Reply:
         """One request and its whole answer; redirects are not followed. Raises CarrierProblem."""
 
@@ -79,7 +79,7 @@ class Carrier(Protocol):
         body: bytes,
         headers: Mapping[str, str] | None = None,
         budget: str = "",
-        opening_timeout: timedelta | None = None,
+        opening_within: timedelta | None = None,
     ) -> AbstractAsyncContextManager[Stream]:
         """POST a request whose answer stays open; not counted among the requests in flight."""
 
