@@ -6,11 +6,11 @@ The keys are a contract (cli.md, `status --json`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from presenced import __version__
-from presenced.core.ports import CalendarDoor, CalendarDoorStatus, PbxDoor
+from presenced.core.ports import CalendarDoorStatus, PbxDoor
 from presenced.daemon.keeper import Keeper
 from presenced.daemon.roster import Roster
 from presenced.daemon.watch import Watch
@@ -38,9 +38,7 @@ def whole_status(
     roster: Roster,
     watch: Watch,
     pbx: PbxDoor,
-    calendars: CalendarDoor | None,
     counters: Mapping[str, int],
-    loop_lag: timedelta,
 ) -> dict[str, Any]:
     """Everything: links, users with state and reason, counters."""
     return {
@@ -60,9 +58,9 @@ def whole_status(
                 for link in pbx.status()
             ],
         },
-        "exchange": _exchange(watch, calendars.status() if calendars else None),
+        "exchange": _exchange(watch, watch.door.status() if watch.door else None),
         "users": [user_status(keeper, watch) for keeper in _sorted(roster)],
-        "counters": {**counters, "loop_lag_ms": round(loop_lag / timedelta(milliseconds=1), 1)},
+        "counters": dict(counters),
         "version": __version__,
     }
 

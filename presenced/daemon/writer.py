@@ -65,15 +65,22 @@ class Writer:
                     writes.create_task(self._serve(guid))
                 beat()
 
+    async def settle(self, limit: timedelta) -> None:
+        """Wait until nothing is left to write, `limit` at most."""
+        await self._wait_for(lambda: self.waiting, limit)
+
     async def drain(self, limit: timedelta) -> None:
         """No new writes; wait for those under way, `limit` at most."""
         self._stopping = True
+        await self._wait_for(lambda: len(self._busy), limit)
+
+    async def _wait_for(self, left: Callable[[], int], limit: timedelta) -> None:
         try:
             async with self._clock.timeout(limit):
-                while self._busy:
+                while left() and self._roster.pbx is not None:
                     await self._clock.sleep(timedelta(milliseconds=20))
         except TimeoutError:
-            log.warning("writes left unconfirmed count=%d", len(self._busy))
+            log.warning("writes left unconfirmed count=%d", left())
 
     async def _serve(self, guid: str) -> None:
         try:
