@@ -7,7 +7,6 @@ every response message, or bytes that aren't what they should be.
 from __future__ import annotations
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from presenced.sim.exchange.call import Call
 from presenced.sim.exchange.faults import Switch, Trouble
@@ -25,9 +24,7 @@ CONTAINERS = {
     "UpdateItem": "ItemChanges",
 }
 """where the parts of a request stand that are each answered by a response message"""
-CHALLENGES = CIMultiDict(
-    [("WWW-Authenticate", scheme) for scheme in ("Negotiate", "NTLM", 'Basic realm="exchange"')]
-)
+CHALLENGES = [("WWW-Authenticate", scheme) for scheme in ("Negotiate", "NTLM", 'Basic realm="exchange"')]
 ERROR_PAGE = (
     "<!DOCTYPE html><html><head><title>Runtime Error</title></head>"
     "<body><h1>Server Error in '/EWS' Application.</h1><p>An exception occurred.<br></body></html>"

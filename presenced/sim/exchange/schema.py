@@ -17,6 +17,9 @@ from presenced.sim.exchange.soap import MESSAGES, SOAP, TYPES
 EXCEPTIONS = (("Notifications", "Notification"), ("ErrorSubscriptionIds", "SubscriptionId"))
 """parent and child real servers write in the messages namespace although the schema says types"""
 
+VERSION = f"{{{TYPES}}}RequestServerVersion"
+"""looked at by the parser: dated versions come faster than schemas"""
+
 
 class SchemaCheck:
     """Microsoft's schema, loaded once."""
@@ -49,5 +52,5 @@ class SchemaCheck:
 def _parts(root: etree._Element) -> Iterator[etree._Element]:
     for section in ("Header", "Body"):
         for element in root.iterfind(f"{{{SOAP}}}{section}/*"):
-            if element.tag.startswith((f"{{{MESSAGES}}}", f"{{{TYPES}}}")):
+            if element.tag.startswith((f"{{{MESSAGES}}}", f"{{{TYPES}}}")) and element.tag != VERSION:
                 yield element
