@@ -9,6 +9,10 @@ from presenced.sim.exchange.server import SimulatedExchange
 from tests.sim.exchange.raw import CALENDAR, Answer, RawClient, T, at, item
 
 BOB = "bob@example.com"
+DAILY = (
+    "<t:Recurrence><t:DailyRecurrence><t:Interval>1</t:Interval></t:DailyRecurrence>"
+    "<t:NoEndRecurrence><t:StartDate>2026-11-16</t:StartDate></t:NoEndRecurrence></t:Recurrence>"
+)
 TIMES = "<t:Start>2026-11-16T09:00:00Z</t:Start><t:End>2026-11-16T10:00:00Z</t:End>"
 
 
