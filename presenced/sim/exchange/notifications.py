@@ -9,12 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call
 from presenced.sim.exchange.folders import Folder, find_folder
 from presenced.sim.exchange.problems import Problem, Refusal
-from presenced.sim.exchange.soap import child, children, escape, local, response, success, text_of
+from presenced.sim.exchange.soap import Element, child, children, escape, local, response, success, text_of
 from presenced.sim.exchange.subscriptions import IDLE_LIFE, PULL_QUEUE, Subscription
 
 LONGEST_LIFE = 1440
@@ -77,7 +75,7 @@ def subscribe(call: Call) -> str:
     return response("Subscribe", success("Subscribe", told))
 
 
-def _folders(call: Call, wanted: etree._Element) -> list[Folder]:
+def _folders(call: Call, wanted: Element) -> list[Folder]:
     if wanted.get("SubscribeToAllFolders") in {"true", "1"}:
         return [Folder(call.admit(call.own()), "calendar")]
     folders = [find_folder(call, element) for element in children(wanted, "FolderIds")]
@@ -86,7 +84,7 @@ def _folders(call: Call, wanted: etree._Element) -> list[Folder]:
     return folders
 
 
-def _life(wanted: etree._Element) -> timedelta:
+def _life(wanted: Element) -> timedelta:
     minutes = text_of(wanted, "Timeout")
     if not minutes.isdecimal() or not 1 <= int(minutes) <= LONGEST_LIFE:
         raise Refusal("ErrorSchemaValidation", "The request failed schema validation: Timeout.")
