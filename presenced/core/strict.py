@@ -6,6 +6,7 @@ Byte counts are not compared: published strings have slips there, and code point
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import regex
@@ -48,31 +49,43 @@ def read_strictly(note: str, language: str = "en") -> Reading:
         start, what = reading.len[0], text[: reading.len[0]]
         if not regex.fullmatch(_INFO, what):
             raise Unreadable(f"code points 0 to {start} are not a title")
-    frame = _frame(language)
-    match = frame.fullmatch(text, len(what)) if text.startswith(what) else None
-    if match is None:
-        raise Unreadable(f"from code point {start} on the text is not: what, until when, and what is next")
-    if (match["next"] is None) != (tags["next"] is None):
-        raise Unreadable("text and tags disagree on whether something comes next")
-    if reading.next is not None and match.span("next") != (
-        reading.next[0],
-        reading.next[0] + reading.next[1],
-    ):
-        raise Unreadable(f"#next points to code points {reading.next[0]} on, the next title stands elsewhere")
+    if not text.startswith(what):
+        raise Unreadable(f"the text begins neither with {words.free!r} nor with a title that #len counts")
+    shape = _shape(language)
+    if reading.next is None:
+        well_formed = (shape.with_next if tags["next"] else shape.alone).fullmatch(text, len(what))
+    else:
+        begin, end = reading.next[0], reading.next[0] + reading.next[1]
+        well_formed = (
+            shape.before_next.fullmatch(text, len(what), begin)
+            and regex.fullmatch(_INFO, text[begin:end])
+            and text[end:] == ")"
+        )
+    if not well_formed:
+        raise Unreadable(f"from code point {start} on the text is not: until when, and what is next")
     return reading
 
 
-@lru_cache(maxsize=64)
-def _frame(language: str) -> regex.Pattern[str]:
+@dataclass(frozen=True, slots=True)
+class _Shape:
     """What follows the Appointment-Info or the word for free."""
+
+    alone: regex.Pattern[str]
+    """nothing comes next"""
+    before_next: regex.Pattern[str]
+    """up to the next Appointment-Info"""
+    with_next: regex.Pattern[str]
+    """the whole, where no `#next` tells where the next one stands"""
+
+
+@lru_cache(maxsize=64)
+def _shape(language: str) -> _Shape:
     words = words_of(language)
-    tail = words.until.partition("$0")[2]
-    before, _, behind = tail.partition("$1")
+    before, _, behind = words.until.partition("$0")[2].partition("$1")
+    alone = regex.escape(before) + _date_time(language) + regex.escape(behind)
     prefix = "|".join(regex.escape(f"{word}: ") for word in (words.busy, words.away))
-    return regex.compile(
-        f"{regex.escape(before)}{_date_time(language)}{regex.escape(behind)}"
-        rf"(?: \((?:{prefix})?(?P<next>{_INFO})\))?"
-    )
+    before_next = rf"{alone} \((?:{prefix})?"
+    return _Shape(regex.compile(alone), regex.compile(before_next), regex.compile(rf"{before_next}{_INFO}\)"))
 
 
 def _date_time(language: str) -> str:
