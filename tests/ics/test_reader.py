@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from presenced.core.appointment import Appointment
 from presenced.core.window import Window
 from presenced.ics.expand import expand
 from presenced.ics.model import IcsCalendar, IcsProblem
@@ -163,7 +164,8 @@ def test_a_web_calendar_and_its_changes() -> None:
 def read_or_say_why(data: bytes) -> None:
     """Whatever it is, it is a calendar or a problem told in one line; nothing else is raised."""
     week = Window(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
-    problem, found = "", ()
+    problem = ""
+    found: tuple[Appointment, ...] = ()
     try:
         found = expand(read([("x.ics", data)]), week, "Europe/Berlin")
     except IcsProblem as raised:
