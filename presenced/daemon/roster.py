@@ -154,6 +154,8 @@ class Roster:
         now = self._clock.now()
         for keeper in self.sharing(address):
             appointments = admit(raw, window, keeper.admission)
+            if keeper.window is None:
+                await self._store.keep_user(keeper.user)  # what is kept of an unknown user is dropped
             if keeper.appointments != appointments or keeper.window is None:
                 await self._store.keep_appointments(keeper.user.guid, appointments, window, now)
             else:
