@@ -5,32 +5,36 @@ click prints three lines for a wrong argument, one of them the message; ours is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
 import click
 
 
-class Ending(click.ClickException):
-    """An exit status and what is wrong, one line each."""
+class Failed(click.ClickException):
+    """It was tried and did not work; what is wrong, one line each."""
 
-    def __init__(self, status: int, lines: Sequence[str]) -> None:
+    exit_code = 1
+
+    def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(" ".join(line.split()) for line in lines))
-        self.exit_code = status
 
     def show(self, file: IO[Any] | None = None) -> None:
+        """Print the lines."""
         click.echo(self.message, file=file, err=True)
 
 
-def failed(line: str) -> Ending:
-    """It was tried and did not work."""
-    return Ending(1, [line])
+class WrongArguments(Failed):
+    """It could not even be tried."""
+
+    exit_code = 2
 
 
-def misconfigured(lines: Sequence[str]) -> Ending:
-    """Every problem of the configuration."""
-    return Ending(78, lines)
+class Misconfigured(Failed):
+    """The configuration has these problems (sysexits.h, EX_CONFIG)."""
+
+    exit_code = 78
 
 
 class OneLineErrors(click.Group):
@@ -55,4 +59,4 @@ def _one_line() -> Iterator[None]:
         raise
     except click.UsageError as error:
         place = error.ctx.command_path if error.ctx else "presenced"
-        raise Ending(2, [f"{place}: {error.format_message()} See {place} --help."]) from None
+        raise WrongArguments(f"{place}: {error.format_message()} See {place} --help.") from None

@@ -7,6 +7,7 @@ import click
 from presenced import __version__
 from presenced.cli.endings import OneLineErrors
 from presenced.cli.parse import parse
+from presenced.cli.preview import preview
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,4 +16,5 @@ def main() -> None:
     """Writes what Exchange calendars say as calendar presence into a PBX."""
 
 
-main.add_command(parse)
+for command in (parse, preview):
+    main.add_command(command)

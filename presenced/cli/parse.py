@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import click
+from click.exceptions import Exit
 
-from presenced.cli.endings import failed
-from presenced.cli.moment import Moment, instant_of
+from presenced.cli.endings import Failed
+from presenced.cli.moment import instant_of, read_moment
 from presenced.core.reading import Reading, Unreadable, display, read
 from presenced.core.strict import read_strictly
 from presenced.core.wording import locale_of
@@ -58,7 +60,7 @@ def as_json(reading: Reading, shown: str) -> dict[str, Any]:
 
 @click.command()
 @click.argument("note", required=False)
-@click.option("--at", type=Moment(), help="Show it as at this time (now).")
+@click.option("--at", callback=read_moment, help="Show it as at this time (now).")
 @click.option("--language", default="en", help="The client's language (en).")
 @click.option("--timezone", help="The client's time zone (that of --at, else UTC).")
 @click.option("--strict", is_flag=True, help="Hold the string against the grammar.")
@@ -81,25 +83,25 @@ def parse(
             shown = viewer.show(reading)
         except Unreadable as problem:
             unreadable += 1
-            last = failed(f"{place}: {problem}")
+            last = Failed(f"{place}: {problem}")
             if note is None:
                 last.show()
                 continue
             raise last from None
         click.echo(json.dumps(as_json(reading, shown), ensure_ascii=False) if as_objects else shown)
     if unreadable:
-        raise click.exceptions.Exit(1)
+        raise Exit(1)
 
 
 def _viewer(at: datetime | None, language: str, timezone: str | None, *, strict: bool) -> Viewer:
     try:
         locale_of(language)
     except ValueError:
-        raise click.BadParameter(f"nobody knows the language {language!r}.", param_hint="--language") from None
+        raise click.BadParameter(f"nobody knows {language!r}.", param_hint="--language") from None
     try:
         zone = zone_of(timezone or "UTC")
     except ValueError:
-        raise click.BadParameter(f"nobody knows the zone {timezone!r}.", param_hint="--timezone") from None
+        raise click.BadParameter(f"nobody knows {timezone!r}.", param_hint="--timezone") from None
     now = instant_of(at, zone)
     own = None if at is None or timezone else at.tzinfo
     return Viewer(language, own or zone, now, strict)
@@ -110,5 +112,5 @@ def _notes(note: str | None) -> Iterator[tuple[str, bytes]]:
     if note is not None:
         yield "note", note.encode(errors="surrogateescape")
         return
-    for number, line in enumerate(click.get_binary_stream("stdin"), start=1):
+    for number, line in enumerate(sys.stdin.buffer, start=1):
         yield f"line {number}", line.removesuffix(b"\n").removesuffix(b"\r")
