@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from presenced import __version__
+from presenced.cli.check import check
 from presenced.cli.endings import OneLineErrors
 from presenced.cli.parse import parse
 from presenced.cli.preview import preview
+from presenced.cli.secret import secret
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,5 +18,7 @@ def main() -> None:
     """Writes what Exchange calendars say as calendar presence into a PBX."""
 
 
-for command in (parse, preview):
-    main.add_command(command)
+main.add_command(check)
+main.add_command(parse)
+main.add_command(preview)
+main.add_command(secret)
