@@ -51,7 +51,9 @@ def preview(
     start = instant_of(at, zone)
     end = start + settings.presence.window if until is None else instant_of(until, zone)
     if end <= start:
-        raise click.BadParameter(f"{end.astimezone(zone).isoformat()} is not after --at.", param_hint="--until")
+        raise click.BadParameter(
+            f"{end.astimezone(zone).isoformat()} is not after --at.", param_hint="--until"
+        )
     calendar = _calendar(files)
     if not user.sync:
         click.echo(_no_line(start, zone, as_objects=as_objects))
@@ -88,9 +90,7 @@ def _no_line(at: datetime, zone: BaseTzInfo, *, as_objects: bool) -> str:
     if not as_objects:
         return f"{_local(at, zone)}\t-\t"
     because = {"current": None, "rule": Rule.NONE, "ignored": []}
-    return json.dumps(
-        {"at": _local(at, zone), "activity": "", "note": "", "until": None, "because": because}
-    )
+    return json.dumps({"at": _local(at, zone), "activity": "", "note": "", "until": None, "because": because})
 
 
 def _local(instant: datetime, zone: BaseTzInfo) -> str:
@@ -119,9 +119,7 @@ def _content(name: str) -> bytes:
         raise Failed(f"{name}: the file can't be read ({reason}); check the path and its rights") from None
 
 
-def _steps(
-    calendar: IcsCalendar, settings: Settings, user: UserSettings, stretch: Window
-) -> Iterator[Step]:
+def _steps(calendar: IcsCalendar, settings: Settings, user: UserSettings, stretch: Window) -> Iterator[Step]:
     admission = admission_of(user, settings.presence)
 
     def read_window(window: Window) -> Sequence[Appointment]:
