@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from presenced.core.ports import StoreProblem
+from presenced.store.problems import problem_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +24,7 @@ HEAD = "0001"
 
 
 def migrate(path: Path) -> None:
-    """Run the versions the database lacks. Blocks; raises StoreProblem for a newer database."""
+    """Run the versions the database lacks. Blocks; raises StoreProblem, for a newer database too."""
     import sqlalchemy as sa  # noqa: PLC0415 - 0.3 s that only a change of schema is worth
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -42,6 +43,8 @@ def migrate(path: Path) -> None:
             f"{path} can't be brought to schema {HEAD}: {error}",
             remedy="install the newer presenced that wrote it, or move the file away",
         ) from error
+    except sa.exc.DBAPIError as error:
+        raise problem_at(path, error.orig if isinstance(error.orig, Exception) else error) from error
     finally:
         engine.dispose()
 

@@ -159,6 +159,15 @@ async def test_another_program_s_database_is_refused(tmp_path: Path) -> None:
         await open_store(tmp_path / "x.db", FakeClock())
 
 
+async def test_a_migration_that_sqlite_refuses_is_a_problem_in_words(database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute("DELETE FROM alembic_version")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreProblem, match=r"presenced\.db can't be .*already exists"):
+        await open_store(database, FakeClock())
+
+
 async def test_a_place_that_can_not_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreProblem, match="is not a file"):
