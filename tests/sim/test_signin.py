@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -251,17 +252,21 @@ class Tls(NamedTuple):
     client: ssl.SSLContext
     certificate: bytes
     """DER"""
+    authority: Path
+    """PEM"""
 
 
 @pytest.fixture(scope="module")
-def tls() -> Tls:
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     authority = trustme.CA()
+    path = tmp_path_factory.mktemp("tls") / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
     leaf = authority.issue_cert("127.0.0.1")
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     leaf.configure_cert(server)
     authority.configure_trust(client)
     certificate = load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
-    return Tls(server, client, certificate.public_bytes(Encoding.DER))
+    return Tls(server, client, certificate.public_bytes(Encoding.DER), path)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +306,23 @@ async def test_channel_bindings(
     async with exchange(signin, tls.server) as url, one_connection(tls.client) as session:
         answer = await shake_hands(session, url, scheme=scheme, bindings=bindings)
     assert answer[0] == status, signin.last_refusal
+
+
+async def test_other_peoples_client_signs_in_under_required_protection(tls: Tls) -> None:
+    """requests-ntlm (it comes with exchangelib) finds its channel binding by itself."""
+    requests, requests_ntlm = pytest.importorskip("requests"), pytest.importorskip("requests_ntlm")
+    signin = SignIn(accounts(), certificate=tls.certificate, protection=ExtendedProtection.REQUIRE)
+
+    def ask_twice(url: str) -> list[str]:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = str(tls.authority)
+            session.auth = requests_ntlm.HttpNtlmAuth("EXAMPLE\\svc", PASSWORD)
+            return [session.post(url, data=b"<body/>").text for _ in range(2)]
+
+    async with exchange(signin, tls.server) as url:
+        assert await asyncio.to_thread(ask_twice, url) == ["EXAMPLE\\svc"] * 2
+    assert signin.counters["handshakes"] == 1
 
 
 async def test_no_binding_is_possible_without_tls() -> None:
