@@ -1,27 +1,43 @@
-# make demo: the main job between simulators    make test: all tests    make check: style, types, import contracts
+# make demo     the main job between a simulated PBX and a simulated Exchange (ARGS="--seconds 20 --json")
+# make test     all tests (ARGS="tests/core -x")
+# make check    style, types, import contracts
+# make lock     new lock files after a change of dependencies in pyproject.toml
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check clean
+.PHONY: demo test check lock clean
 
-$(VENV)/ready: requirements.lock pyproject.toml
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+$(VENV)/runs: requirements.lock | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.lock
 	touch $@
 
-demo: $(VENV)/ready
-	$(BIN)/presenced demo $(ARGS)
+$(VENV)/tests: requirements-test.lock | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements-test.lock
+	touch $@ $(VENV)/runs
 
-test: $(VENV)/ready
-	$(BIN)/pytest $(ARGS)
+demo: $(VENV)/runs
+	@$(BIN)/python -m presenced demo $(ARGS)
 
-check: $(VENV)/ready
+test: $(VENV)/tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
+
+lock: $(VENV)/tests
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --allow-unsafe --extra test --constraint requirements.lock \
+	    --output-file requirements-test.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist

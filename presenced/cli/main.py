@@ -5,9 +5,15 @@ from __future__ import annotations
 import click
 
 from presenced import __version__
+from presenced.cli.check import check
+from presenced.cli.secret import secret
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="presenced")
 def main() -> None:
     """Writes what Exchange calendars say as calendar presence into a PBX."""
+
+
+main.add_command(check)
+main.add_command(secret)

@@ -6,11 +6,14 @@ timedelta here, units appear in names only in the ini file (`poll_seconds` -> `p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
+from presenced.config.problems import Problem
 from presenced.core.mapping import MappingTable
 
 
@@ -30,6 +33,9 @@ class Secret:
         return "***"
 
     __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._value == self._value
@@ -205,10 +211,51 @@ class Settings:
     lines: dict[tuple[str, str], int] = field(default_factory=dict, compare=False)
     """(section, key) -> line, for the keys the file has"""
 
+    notices: tuple[Problem, ...] = field(default=(), compare=False)
+    """what the admin should be told although nothing is wrong (exchange.md section 1)"""
+
+    _exact: dict[str, int] = field(init=False, repr=False, compare=False)
+    """address -> place of its section in `users`"""
+    _patterns: tuple[tuple[str, int], ...] = field(init=False, repr=False, compare=False)
+    """glob, place of its section"""
+
+    def __post_init__(self) -> None:
+        patterns = [(section.pattern.casefold(), place) for place, section in enumerate(self.users)]
+        object.__setattr__(self, "_exact", dict(reversed(patterns)))
+        globs = tuple(each for each in patterns if set(each[0]) & set("*?["))
+        object.__setattr__(self, "_patterns", globs)
+
     def for_user(self, addresses: tuple[str, ...]) -> UserSettings:
         """The settings of the user with these addresses.
 
         The exact address wins over globs, then the first section in the file; one section applies,
-        not a mixture (settings.md).
+        not a mixture (settings.md). Addresses are compared casefolded, in whatever order they come.
         """
-        raise NotImplementedError
+        section = self._section_of(tuple(address.casefold() for address in addresses))
+        if section is None:
+            return UserSettings(
+                sync=True,
+                subject_shown=self.presence.subject_shown,
+                language=self.presence.language,
+                timezone=self.presence.timezone,
+                mapping=self.mapping,
+            )
+        own: dict[str, Any] = dict(section.mapping)
+        return UserSettings(
+            sync=True if section.sync is None else section.sync,
+            subject_shown=self.presence.subject_shown
+            if section.subject_shown is None
+            else section.subject_shown,
+            language=section.language or self.presence.language,
+            timezone=section.timezone or self.presence.timezone,
+            mapping=replace(self.mapping, **own),
+            section=section.pattern,
+        )
+
+    def _section_of(self, folded: tuple[str, ...]) -> UserSection | None:
+        if named := [self._exact[address] for address in folded if address in self._exact]:
+            return self.users[min(named)]
+        for pattern, place in self._patterns:
+            if any(fnmatchcase(address, pattern) for address in folded):
+                return self.users[place]
+        return None

@@ -1,13 +1,17 @@
 """The admin's mapping: from the way an appointment is shown to the presence it makes.
 
-Source: presence.md section 2.
+Source: presence.md section 2. A mapping holds the table of the ini file and the note style beside it,
+so that a decision needs nothing but appointments, a mapping and an instant.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from presenced.core.activity import Mapped
+from presenced.core.appointment import Appointment, Response, ShowAs
+from presenced.core.note import NoteStyle
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +25,67 @@ class MappingTable:
     out_of_office: Mapped = Mapped.AWAY
     working_elsewhere: Mapped = Mapped.AVAILABLE
     no_data: Mapped = Mapped.IGNORE
+
+
+class Ignored(StrEnum):
+    """Why an appointment does not exist for presence, or is not the one shown (cli.md, `preview`)."""
+
+    FREE = "free"
+    MAPPED_IGNORE = "mapped-ignore"
+    CANCELLED = "cancelled"
+    DECLINED = "declined"
+    EMPTY = "empty"
+    OUTRANKED = "outranked"
+    LATER = "later"
+
+
+class Mapping:
+    """A table made ready for deciding, and how the outcome is worded."""
+
+    __slots__ = ("_exception", "_exceptions", "_shown", "style", "table")
+
+    def __init__(self, table: MappingTable, style: NoteStyle) -> None:
+        self.table = table
+        self.style = style
+        self._exception = table.tentative_exception
+        self._exceptions = frozenset(
+            address.strip().casefold() for address in table.tentative_exception_organizers
+        )
+        self._shown = {
+            ShowAs.BUSY: table.busy,
+            ShowAs.TENTATIVE: table.tentative,
+            ShowAs.OOF: table.out_of_office,
+            ShowAs.WORKING_ELSEWHERE: table.working_elsewhere,
+            ShowAs.NO_DATA: table.no_data,
+        }
+
+    def presence_of(self, appointment: Appointment) -> Mapped | None:
+        """The mapped presence, None where the appointment does not count."""
+        show_as = appointment.show_as
+        if (
+            show_as is ShowAs.FREE
+            or appointment.cancelled
+            or appointment.response is Response.DECLINED
+            or appointment.start >= appointment.end
+        ):
+            return None
+        mapped = self._shown[show_as]
+        if (
+            show_as is ShowAs.TENTATIVE
+            and self._exceptions
+            and appointment.organizer.casefold() in self._exceptions
+        ):
+            mapped = self._exception
+        return None if mapped is Mapped.IGNORE else mapped
+
+    def why_ignored(self, appointment: Appointment) -> Ignored | None:
+        """Why `presence_of` is None; None where the appointment counts."""
+        if appointment.cancelled:
+            return Ignored.CANCELLED
+        if appointment.response is Response.DECLINED:
+            return Ignored.DECLINED
+        if appointment.start >= appointment.end:
+            return Ignored.EMPTY
+        if appointment.show_as is ShowAs.FREE:
+            return Ignored.FREE
+        return Ignored.MAPPED_IGNORE if self.presence_of(appointment) is None else None

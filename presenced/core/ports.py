@@ -270,7 +270,9 @@ class StoredUser:
     """the last window read; None before the first read"""
     read_at: datetime | None = None
     written: Presence | None = None
-    """what the PBX confirmed last; None where unknown (a write may have been under way)"""
+    """what the PBX confirmed last; None where unknown (never written, or a write was under way)"""
+    touched: bool = False
+    """whether a presence was ever written, or may have been: only then is there something to clear"""
 
 
 @dataclass(frozen=True, slots=True)

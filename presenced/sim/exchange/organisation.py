@@ -8,7 +8,7 @@ them. Watchers are told at once, synchronously; the EWS endpoint turns that into
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, Protocol
@@ -164,13 +164,17 @@ class SimulatedMailbox:
 
     def get(self, id: str) -> Item | None:  # noqa: A002
         """The item of that id; one of a generated calendar only after a view has shown it."""
-        if self._overlay and id in self._overlay:
-            return self._overlay[id]
-        if id in self._removed:
-            return None
-        if self._seen is None:
-            return None
-        return next((item for item in self.calendar.view(*self._seen) if item.id == id), None)
+        return self.pick({id}).get(id)
+
+    def pick(self, ids: Collection[str]) -> dict[str, Item]:
+        """Those of the items that are there, by id; looks through a generated calendar only once."""
+        overlay = self._overlay or {}
+        found = {id_: overlay[id_] for id_ in ids if id_ in overlay}
+        missing = {id_ for id_ in ids if id_ not in found and id_ not in self._removed}
+        if missing and self._seen is not None:
+            items = self.calendar.view(*self._seen)
+            found.update((item.id, item) for item in items if item.id in missing)
+        return found
 
     def put(self, item: Item) -> Event:
         """Add the item, or put it in place of the one with its id; it gets a new change key."""
@@ -199,11 +203,11 @@ class SimulatedMailbox:
         self._changed("Moved" if moved else "Deleted", item)
         return item
 
-    def changes_since(self, version: int) -> list[tuple[Event, str]] | None:
-        """Event and item id of every change after `version`, oldest first; None where it is too long ago."""
+    def changes_since(self, version: int) -> list[tuple[int, Event, str]] | None:
+        """Number, event and item id of every change after `version`, in order; None: too long ago."""
         if not 0 <= version <= self.version or self.version - version > CHANGES_KEPT:
             return None
-        return [(event, id_) for number, event, id_ in self._changes or () if number > version]
+        return [change for change in self._changes or () if change[0] > version]
 
     def _find(self, item: Item) -> Item | None:
         known = self.get(item.id)

@@ -1,0 +1,100 @@
+"""The note: the text a person reads and the tags a client reads (presence.md sections 4 and 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+from pytz.tzinfo import BaseTzInfo
+
+from presenced.core.activity import Mapped, Tag
+from presenced.core.appointment import Appointment
+from presenced.core.title import shown_title
+from presenced.core.wording import Shape, Words, shape_of, words_of
+from presenced.core.zones import local_date, zone_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PREFIXED = {Mapped.BUSY: Tag.BUSY, Mapped.DND: Tag.BUSY, Mapped.AWAY: Tag.AWAY}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An appointment that counts, with what it is mapped to."""
+
+    appointment: Appointment
+    mapped: Mapped
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """The instant in the text, and whether the appointment it belongs to is all-day."""
+
+    instant: datetime
+    whole_day: bool
+
+
+class NoteStyle:
+    """How notes are written: language, presence time zone, length of titles, unit of `#until`."""
+
+    __slots__ = ("language", "max_title_length", "shape", "until_unit", "words", "zone")
+
+    def __init__(
+        self, language: str, timezone: str, max_title_length: int = 128, until_unit: str = "milliseconds"
+    ) -> None:
+        """Raises ValueError for a language Babel does not know or an unknown zone."""
+        self.language = language
+        self.words: Words = words_of(language)
+        self.shape: Shape = shape_of(language)
+        self.zone: BaseTzInfo = zone_of(timezone)
+        self.max_title_length = max_title_length
+        self.until_unit = timedelta(milliseconds=1) if until_unit == "milliseconds" else timedelta(seconds=1)
+
+    def title_of(self, shown: Shown) -> str:
+        """The Appointment-Info: the title, "Private", or the activity's word for a title nobody could see."""
+        appointment = shown.appointment
+        if appointment.subject is None or appointment.sensitivity.hides_title:
+            return self.words.private
+        return shown_title(appointment.subject, self.max_title_length) or self.words.of(shown.mapped.tag)
+
+    def write(
+        self, current: Shown | None, until: Until | None, following: Shown | None, now: datetime
+    ) -> str:
+        """The note for what is current, until when, and what comes after it."""
+        words = self.words
+        if until is None:
+            return words.free
+        when = _date_time(self.shape, self.zone, until.instant, local_date(now, self.zone), until.whole_day)
+        if current is None:
+            text = words.until_text(words.free, when)
+            tags = " #free"
+        else:
+            title = self.title_of(current)
+            text = words.until_text(title, when)
+            tags = f" #{current.mapped.tag.value} #len:{len(title)}:{_octets(title)}"
+        tags += f" #until:{(until.instant - _EPOCH) // self.until_unit}"
+        if until.whole_day:
+            tags += " #whole-day"
+        if following is None:
+            return text + tags
+        prefixed = _PREFIXED.get(following.mapped)
+        lead = f"{text} ({words.of(prefixed)}: " if prefixed else f"{text} ("
+        title = self.title_of(following)
+        tags += f" #next-activity:{following.mapped.tag.value}"
+        tags += f" #next:{len(lead)}:{len(title)}:{_octets(lead)}:{_octets(title)}"
+        return f"{lead}{title}){tags}"
+
+
+def _octets(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+@lru_cache(maxsize=16384)
+def _date_time(shape: Shape, zone: BaseTzInfo, instant: datetime, today: date, whole_day: bool) -> str:
+    """Time alone today, date and time on another day, the date alone for an all-day appointment."""
+    local = instant.astimezone(zone)
+    if whole_day:
+        return shape.date(local)
+    if local.date() == today:
+        return shape.time(local)
+    return f"{shape.date(local)} {shape.time(local)}"

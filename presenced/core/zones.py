@@ -1,0 +1,75 @@
+"""Wall-clock time in a presence zone: pytz is the zone database (house.md).
+
+A local time that does not exist moves forward by the gap, one that exists twice is the first of the two
+(cli.md, `preview`); a local day begins at its first instant, which is not always called 00:00.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+
+import pytz
+from pytz.tzinfo import BaseTzInfo
+
+_DAY = timedelta(days=1)
+
+
+@lru_cache(maxsize=512)
+def zone_of(name: str) -> BaseTzInfo:
+    """The zone with this IANA name; raises ValueError for an unknown one."""
+    try:
+        return pytz.timezone(name)
+    except pytz.UnknownTimeZoneError:
+        raise ValueError(f"unknown time zone {name!r}") from None
+
+
+def from_wall(wall: datetime, zone: BaseTzInfo) -> datetime:
+    """The instant (UTC) at which clocks in `zone` show the naive `wall`."""
+    try:
+        return zone.localize(wall, is_dst=None).astimezone(UTC)
+    except pytz.AmbiguousTimeError:
+        return min(_both(wall, zone))
+    except pytz.NonExistentTimeError:
+        return max(_both(wall, zone))
+
+
+def _both(wall: datetime, zone: BaseTzInfo) -> tuple[datetime, datetime]:
+    return (
+        zone.localize(wall, is_dst=True).astimezone(UTC),
+        zone.localize(wall, is_dst=False).astimezone(UTC),
+    )
+
+
+@lru_cache(maxsize=4096)
+def first_instant(day: date, zone: BaseTzInfo) -> datetime:
+    """The first instant (UTC) of a local day; of the next one that exists where a zone skipped the day."""
+    try:
+        return zone.localize(datetime.combine(day, time()), is_dst=None).astimezone(UTC)
+    except pytz.AmbiguousTimeError:
+        return min(_both(datetime.combine(day, time()), zone))
+    except pytz.NonExistentTimeError:
+        return _first_instant_in_gap(day, zone)
+
+
+def _first_instant_in_gap(day: date, zone: BaseTzInfo) -> datetime:
+    """Where midnight falls into a gap: the transition itself, found to the second."""
+    before = datetime.combine(day, time(), tzinfo=UTC) - _DAY
+    after = before + 3 * _DAY
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
+        if middle.astimezone(zone).date() < day:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+def local_date(instant: datetime, zone: BaseTzInfo) -> date:
+    """The date clocks in `zone` show at `instant`."""
+    return instant.astimezone(zone).date()
+
+
+def next_midnight(now: datetime, zone: BaseTzInfo) -> datetime:
+    """The first instant (UTC) of the next local day."""
+    return first_instant(local_date(now, zone) + _DAY, zone)

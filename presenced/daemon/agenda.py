@@ -1,0 +1,91 @@
+"""What is due when: one entry a key, the earliest wish wins.
+
+Every waiting in the daemon (the next decision of a user, the next read of a mailbox, the next try of a
+write) is an entry in an agenda, so that ten thousand users need a heap and not ten thousand tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from presenced.core.ports import Clock
+
+K = TypeVar("K")
+
+LONGEST_WAIT = timedelta(seconds=30)
+"""a wait is cut here, so that the waiting loop shows a sign of life and follows a clock that was set"""
+
+
+class Agenda(Generic[K]):
+    """Keys with the instant at which each is due."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[datetime, int, K]] = []
+        self._due: dict[K, datetime] = {}
+        self._numbers = itertools.count()
+        self._sooner = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._due
+
+    def due_at(self, key: K) -> datetime | None:
+        """When the key is due, None where it has no entry."""
+        return self._due.get(key)
+
+    def wish(self, key: K, due: datetime) -> None:
+        """Make the key due at `due`, unless it is due earlier already."""
+        known = self._due.get(key)
+        if known is None or due < known:
+            self.put(key, due)
+
+    def put(self, key: K, due: datetime) -> None:
+        """Make the key due at `due`, whatever was wished before."""
+        self._due[key] = due
+        heapq.heappush(self._heap, (due, next(self._numbers), key))
+        if self._heap[0][2] == key:
+            self._sooner.set()
+
+    def drop(self, key: K) -> None:
+        """Forget the key."""
+        self._due.pop(key, None)
+
+    def pop(self, now: datetime, most: int) -> list[K]:
+        """Up to `most` keys that are due, the longest due first; they are forgotten."""
+        ready: list[K] = []
+        while self._heap and len(ready) < most and self._heap[0][0] <= now:
+            due, _, key = heapq.heappop(self._heap)
+            if self._due.get(key) == due:
+                del self._due[key]
+                ready.append(key)
+        return ready
+
+    def _next(self) -> datetime | None:
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    async def wait(self, most: int) -> list[K]:
+        """Return keys as soon as some are due; nothing after LONGEST_WAIT without any."""
+        now = self._clock.now()
+        ready = self.pop(now, most)
+        if ready:
+            return ready
+        self._sooner.clear()
+        due = self._next()
+        wait = LONGEST_WAIT if due is None else min(due - now, LONGEST_WAIT)
+        sleep = asyncio.ensure_future(self._clock.sleep(wait))
+        sooner = asyncio.ensure_future(self._sooner.wait())
+        try:
+            await asyncio.wait({sleep, sooner}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            sooner.cancel()
+        return self.pop(self._clock.now(), most)

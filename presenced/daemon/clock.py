@@ -1,0 +1,23 @@
+"""The real clock behind the port `core.ports.Clock`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+
+class SystemClock:
+    """Time as the machine tells it."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, duration: timedelta) -> None:
+        await asyncio.sleep(max(duration.total_seconds(), 0))
+
+    @asynccontextmanager
+    async def timeout(self, duration: timedelta) -> AsyncIterator[None]:
+        async with asyncio.timeout(duration.total_seconds()):
+            yield

@@ -1,0 +1,115 @@
+"""Finds every user's mailbox: in batches, again when his row changes, and hourly where there is none."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from presenced.core.ports import CalendarDoor, Clock, DoorProblem, MailboxState, Resolution
+from presenced.daemon.agenda import Agenda
+from presenced.daemon.backoff import Backoff
+from presenced.daemon.roster import Roster
+from presenced.daemon.watch import Watch, place_of
+
+log = logging.getLogger(__name__)
+
+_MOST = 1000
+"""users handed to the door at once; it makes its own batches of them"""
+_COLLECT = timedelta(milliseconds=200)
+"""rows come one by one: a batch waits this long for more of them"""
+_UNRESOLVED_AGAIN = timedelta(hours=1)
+_RESOLVED_AGAIN = timedelta(days=1)
+"""at the latest, spread over the day so that never everybody is asked at once"""
+_RETRY = Backoff(first=timedelta(seconds=10), longest=timedelta(minutes=10))
+
+
+class Resolving:
+    """Asks the calendar door for mailboxes and hands what it finds to the watch."""
+
+    def __init__(self, roster: Roster, watch: Watch, clock: Clock) -> None:
+        self._roster = roster
+        self._watch = watch
+        self._clock = clock
+        self._agenda: Agenda[str] = Agenda(clock)
+        self._failures = 0
+        self.counters: Counter[str] = Counter()
+
+    def look_up(self, guid: str) -> None:
+        """Find this user's mailbox soon."""
+        self._agenda.wish(guid, self._clock.now() + _COLLECT)
+
+    def look_up_everybody(self) -> None:
+        """A new door: everybody without a mailbox may have one now."""
+        for keeper in self._roster.keepers.values():
+            if keeper.sync and keeper.mailbox is None:
+                self.look_up(keeper.user.guid)
+
+    @property
+    def waiting(self) -> int:
+        """Users to be looked up, later ones included."""
+        return len(self._agenda)
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Look up who is due, until cancelled."""
+        while True:
+            guids = await self._agenda.wait(_MOST)
+            known = [guid for guid in guids if guid in self._roster.keepers]
+            if known and self._watch.door is not None:
+                await self._resolve(self._watch.door, known)
+            beat()
+
+    async def _resolve(self, door: CalendarDoor, guids: Sequence[str]) -> None:
+        keepers = self._roster.keepers
+        asked = [keepers[guid].user.addresses for guid in guids]
+        self.counters["asked"] += len(asked)
+        try:
+            resolutions = await door.fetch_mailboxes(asked)
+        except DoorProblem as problem:
+            self._put_off(guids, problem)
+            return
+        except Exception:
+            log.exception("looking up mailboxes failed unexpectedly users=%d", len(guids))
+            self._put_off(guids, DoorProblem("looking up mailboxes failed unexpectedly; the log says how"))
+            return
+        self._failures = 0
+        now = self._clock.now()
+        found = []
+        for guid, resolution in zip(guids, resolutions, strict=True):
+            mailbox = self._roster.resolved(guid, self._weighed(guid, resolution))
+            if mailbox is not None:
+                found.append(mailbox)
+            again = _RESOLVED_AGAIN * place_of(guid) if mailbox is not None else _UNRESOLVED_AGAIN
+            self._agenda.wish(guid, now + max(again, _UNRESOLVED_AGAIN))
+        self.counters["found"] += len(found)
+        self._watch.follow(found)
+
+    def _weighed(self, guid: str, resolution: Resolution) -> Resolution:
+        """A mailbox that still answers is not given up because looking it up again failed."""
+        keeper = self._roster.keepers.get(guid)
+        if (
+            resolution.mailbox is None
+            and keeper is not None
+            and keeper.mailbox is not None
+            and keeper.failures == 0
+            and keeper.resolved_at is not None
+        ):
+            return Resolution(keeper.mailbox, resolution.answers)
+        return resolution
+
+    def _put_off(self, guids: Sequence[str], problem: DoorProblem) -> None:
+        self._failures += 1
+        pause = problem.retry_after or _RETRY.pause(self._failures)
+        log.error(
+            "mailboxes can't be looked up because=%s remedy=%s retry_in=%ds",
+            problem.reason,
+            problem.remedy,
+            pause.total_seconds(),
+        )
+        now = self._clock.now()
+        for guid in guids:
+            keeper = self._roster.keepers.get(guid)
+            if keeper is not None and keeper.mailbox is None:
+                self._roster.judge(keeper, MailboxState.UNRESOLVED, problem.reason, problem.remedy)
+            self._agenda.wish(guid, now + pause)

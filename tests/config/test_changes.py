@@ -1,0 +1,86 @@
+"""What a reload has to do, change by change."""
+
+from __future__ import annotations
+
+import pytest
+
+from presenced.config.changes import Changes, UserChanges, compare, compare_user
+from tests.config.sample import SMALL, Machine, read
+
+ON_PREMISES = "[exchange]\nsync_type = on-premises\nuser = u\npassword = p\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ("", "", Changes()),
+        ("", "# a comment moves the lines\n[log]\n", Changes()),
+        ("", "[log]\nlevel = debug\n", Changes(log=True)),
+        ("", "[mapping]\nbusy = dnd\n", Changes(deciding=True)),
+        ("", "[mapping]\ntentative_exception_organizers = a@b.c\n", Changes(deciding=True, reading=True)),
+        (
+            "[mapping]\ntentative_exception_organizers = d@b.c\n",
+            "[mapping]\ntentative_exception_organizers = a@b.c\n",
+            Changes(deciding=True),
+        ),
+        ("", "language = de\n", Changes(deciding=True)),
+        ("", "until_unit = seconds\n", Changes(deciding=True)),
+        ("", "max_title_length = 20\n", Changes(deciding=True)),
+        ("", "subject = hide\n", Changes(deciding=True, reading=True)),
+        ("", "window_hours = 72\n", Changes(deciding=True, reading=True)),
+        ("", "priority_words = a\n", Changes(deciding=True, reading=True)),
+        ("", "priority_exclude_words = a\n", Changes(deciding=True, reading=True)),
+        ("", "[user a@b]\nlanguage = de\n", Changes(deciding=True, reading=True)),
+        ("[user a@b]\nlanguage = de\n", "\n[user a@b]\nlanguage = de\n", Changes()),
+        ("[user a@b]\nlanguage = de\n", "[user a@b]\nlanguage = fr\n", Changes(deciding=True)),
+        ("[user a@b]\nlanguage = de\n", "[user a@b]\nsubject = hide\n", Changes(deciding=True, reading=True)),
+        ("[web]\n", "[web]\nlisten =\n", Changes(web=True)),
+        ("", "[alerts]\nafter_minutes = 1\n", Changes(alerts=True)),
+        ("", "[store]\nurl = sqlite:///a.db\n", Changes(store=True)),
+        ("", "[store]\nhistory_days = 1\n", Changes()),
+        ("", "[exchange]\npoll_seconds = 1\n", Changes()),
+        ("", ON_PREMISES, Changes(exchange=True)),
+        (ON_PREMISES, ON_PREMISES + "poll_seconds = 1\n", Changes(exchange=True)),
+        (ON_PREMISES, ON_PREMISES.replace("password = p", "password = q"), Changes(exchange=True)),
+    ],
+)
+def test_compare(before: str, after: str, changes: Changes) -> None:
+    assert compare(read(SMALL + before, Machine()), read(SMALL + after, Machine())) == changes
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        ("app_password = p", Changes(pbx=True)),
+        ("contact = cal:", Changes(pbx=True)),
+        ("unset_on_stop = yes", Changes()),
+    ],
+)
+def test_compare_pbx(line: str, changes: Changes) -> None:
+    new = SMALL.replace("[presence]", f"{line}\n[presence]")
+    assert compare(read(SMALL, Machine()), read(new, Machine())) == changes
+
+
+def test_the_doors_that_reconnect() -> None:
+    assert Changes(pbx=True, log=True, web=True).doors == ("pbx", "web")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ("", "", UserChanges()),
+        ("", "[user b@b]\nsync = no\n", UserChanges()),
+        ("", "[user a@b]\nsync = no\n", UserChanges(deciding=True, reading=True)),
+        ("", "[user a@b]\nsync = yes\n", UserChanges()),
+        ("", "[user a@b]\nlanguage = de\n", UserChanges(deciding=True)),
+        ("", "[user a@b]\ntimezone = UTC\n", UserChanges(deciding=True, reading=True)),
+        ("[user a@b]\nsubject = show\n", "subject = hide\n[user a@b]\nsubject = show\n", UserChanges()),
+        ("", "subject = hide\n", UserChanges(deciding=True, reading=True)),
+        ("", "window_hours = 50\n", UserChanges(deciding=True, reading=True)),
+        ("", "max_title_length = 50\n", UserChanges(deciding=True)),
+        ("", "[log]\nlevel = debug\n", UserChanges()),
+    ],
+)
+def test_compare_user(before: str, after: str, changes: UserChanges) -> None:
+    old, new = read(SMALL + before, Machine()), read(SMALL + after, Machine())
+    assert compare_user(old, new, ("a@b",)) == changes
