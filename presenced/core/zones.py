@@ -6,7 +6,7 @@ A local time that does not exist moves forward by the gap, one that exists twice
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 
 import pytz
@@ -65,7 +65,7 @@ def _first_instant_in_gap(day: date, zone: BaseTzInfo) -> datetime:
     return after
 
 
-def local_date(instant: datetime, zone: BaseTzInfo) -> date:
+def local_date(instant: datetime, zone: tzinfo) -> date:
     """The date clocks in `zone` show at `instant`."""
     return instant.astimezone(zone).date()
 
