@@ -9,28 +9,19 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
-import pytz
+from presenced.core.zones import first_instant, zone_of
 
 
-@lru_cache(maxsize=8192)
 def midnight(zone: str, ordinal: int) -> datetime:
     """The first instant of the day (proleptic Gregorian ordinal) in the zone (IANA name), as UTC."""
-    place = pytz.timezone(zone)
-    local = datetime.combine(date.fromordinal(ordinal), time())
-    try:
-        return place.localize(local, is_dst=None).astimezone(UTC)
-    except pytz.NonExistentTimeError:
-        # read with the offset before the gap, 0:00 is the very instant at which the clocks jump
-        return place.localize(local, is_dst=False).astimezone(UTC)
-    except pytz.AmbiguousTimeError:
-        return place.localize(local, is_dst=True).astimezone(UTC)
+    return first_instant(date.fromordinal(ordinal), zone_of(zone))
 
 
 @lru_cache(maxsize=8192)
 def noon(zone: str, ordinal: int) -> datetime:
     """Twelve o'clock of that day in that zone, as UTC."""
     local = datetime.combine(date.fromordinal(ordinal), time(12))
-    return pytz.timezone(zone).localize(local).astimezone(UTC)
+    return zone_of(zone).localize(local).astimezone(UTC)
 
 
 def clock_time(zone: str, ordinal: int, minute: int) -> datetime:
@@ -40,4 +31,4 @@ def clock_time(zone: str, ordinal: int, minute: int) -> datetime:
 
 def day_of(zone: str, instant: datetime) -> int:
     """The ordinal of the local date of an instant."""
-    return instant.astimezone(pytz.timezone(zone)).toordinal()
+    return instant.astimezone(zone_of(zone)).toordinal()
