@@ -62,14 +62,15 @@ class MemoryStore:
         """From now on what the PBX has is unknown."""
         self._check_open()
         if kept := self._users.get(guid):
-            self._users[guid] = replace(kept, written=None)
+            self._users[guid] = replace(kept, written=None, touched=True)
 
     async def keep_write(self, write: Write) -> None:
         """A write was confirmed or failed."""
         self._check_open()
         self._writes.append(write)
         if kept := self._users.get(write.guid):
-            self._users[write.guid] = replace(kept, written=None if write.error else write.presence)
+            written = None if write.error else write.presence
+            self._users[write.guid] = replace(kept, written=written, touched=True)
 
     async def fetch_writes(
         self, *, guid: str | None = None, since: datetime | None = None, limit: int = 100

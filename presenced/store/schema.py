@@ -45,7 +45,9 @@ KEEP_APPOINTMENT = f"""
     INSERT INTO appointments (guid, place, id, starts, ends, show_as, subject, all_day, sensitivity,
     organizer, cancelled, response, prioritized, ordering)
     SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? {_IF_USER}"""
-FORGET_PRESENCE = "DELETE FROM presences WHERE guid = ?"
+FORGET_PRESENCE = f"""
+    INSERT INTO presences (guid, activity, note) SELECT ?, NULL, NULL {_IF_USER}
+    ON CONFLICT (guid) DO UPDATE SET activity = NULL, note = NULL"""
 KEEP_PRESENCE = f"""
     INSERT INTO presences (guid, activity, note) SELECT ?, ?, ? {_IF_USER}
     ON CONFLICT (guid) DO UPDATE SET activity = excluded.activity, note = excluded.note"""
@@ -60,7 +62,7 @@ DROP_VALUE = "DELETE FROM named_values WHERE name = ?"
 
 FETCH_USERS = """
     SELECT u.guid, sip, cn, dn, node, loc, addresses, address, endpoint, grouping, state, reason,
-    resolved_at, window_start, window_end, read_at, activity, note
+    resolved_at, window_start, window_end, read_at, p.guid, activity, note
     FROM users AS u LEFT JOIN mailboxes AS m ON m.guid = u.guid LEFT JOIN windows AS w ON w.guid = u.guid
     LEFT JOIN presences AS p ON p.guid = u.guid ORDER BY u.guid"""
 FETCH_APPOINTMENTS = """
@@ -104,7 +106,7 @@ def appointments_kept(guid: str, appointments: Sequence[Appointment], window: Wi
 
 def write_expected(guid: str) -> Change:
     """`expect_write`."""
-    return Change((FORGET_PRESENCE,), ([(guid,)],), (guid,))
+    return Change((FORGET_PRESENCE,), ([(guid, guid)],), (guid,))
 
 
 def write_kept(write: Write, number: int) -> Change:
@@ -112,7 +114,7 @@ def write_kept(write: Write, number: int) -> Change:
     presence: Row = (write.presence.activity, write.presence.note)
     record: Row = (number, write.guid, instant(write.at), *presence, write.cause, write.rule, write.error)
     if write.error:
-        return Change((RECORD_WRITE, FORGET_PRESENCE), ([record], [(write.guid,)]), (write.guid,))
+        return Change((RECORD_WRITE, FORGET_PRESENCE), ([record], [(write.guid, write.guid)]), (write.guid,))
     return Change(
         (RECORD_WRITE, KEEP_PRESENCE), ([record], [(write.guid, *presence, write.guid)]), (write.guid,)
     )
@@ -192,7 +194,7 @@ def read_appointment(row: Sequence[Any]) -> tuple[str, Appointment]:
 def read_user(row: Sequence[Any], appointments: Sequence[Appointment]) -> StoredUser:
     """A row of FETCH_USERS with the user's appointments; columns of missing rows are None."""
     guid, sip, cn, dn, node, loc, addresses, address, endpoint, group, state, reason, *rest = row
-    resolved_at, window_start, window_end, read_at, activity, note = rest
+    resolved_at, window_start, window_end, read_at, touched, activity, note = rest
     return StoredUser(
         user=PbxUser(guid, sip, cn, dn, node, loc, tuple(json.loads(addresses))),
         mailbox=None if address is None else Mailbox(address, endpoint, group),
@@ -203,6 +205,7 @@ def read_user(row: Sequence[Any], appointments: Sequence[Appointment]) -> Stored
         window=None if read_at is None else Window(read_instant(window_start), read_instant(window_end)),
         read_at=None if read_at is None else read_instant(read_at),
         written=None if activity is None else Presence(activity, note),
+        touched=touched is not None,
     )
 
 

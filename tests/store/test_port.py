@@ -51,6 +51,7 @@ async def test_everything_about_a_user_comes_back(opened: Opened) -> None:
             window=WINDOW,
             read_at=LATER,
             written=BUSY,
+            touched=True,
         ),
         StoredUser(BERT),
     ]
@@ -88,6 +89,15 @@ async def test_a_mailbox_can_go(opened: Opened) -> None:
     (kept,) = await (await opened.again()).load()
     assert (kept.mailbox, kept.state, kept.resolved_at) == (None, MailboxState.UNRESOLVED, LATER)
     assert kept.reason == "nobody knows anna@x.com"
+
+
+async def test_whoever_was_never_written_is_told_from_whoever_may_have_been(opened: Opened) -> None:
+    store = await opened.again()
+    await store.keep_user(ANNA)
+    assert not (await store.load())[0].touched
+    await store.expect_write(ANNA.guid)
+    (one,) = await (await opened.again()).load()
+    assert (one.written, one.touched) == (None, True)
 
 
 async def test_what_the_pbx_has_is_unknown_while_a_write_is_under_way(opened: Opened) -> None:

@@ -84,10 +84,10 @@ def _calendars() -> None:
 
 def _presences() -> None:
     op.create_table(
-        "presences",  # what the PBX confirmed last; no row: unknown
+        "presences",  # what the PBX confirmed last; NULL: unknown, no row: nothing was ever written
         _owner(),
-        _text("activity"),
-        _text("note"),
+        sa.Column("activity", sa.Text),
+        sa.Column("note", sa.Text),
         sqlite_with_rowid=False,
     )
     op.create_table(
