@@ -70,8 +70,8 @@ class PbxLink:
         self._peers = Peers(settings, listener, clock, nonce)
         self._strangers: set[ServerConnection] = set()
         self._context: ssl.SSLContext | None = None
-        self._pausing: PbxLinkStatus | None = None
-        """between two dials: why there is no connection"""
+        self._unconnected: PbxLinkStatus | None = None
+        """when dialling: what to show while there is no connection"""
         self.listening = asyncio.Event()
         """set when PBXes can connect; when dialling, as soon as that has begun"""
         self.port = 0
@@ -92,8 +92,8 @@ class PbxLink:
         await self._peers.send_presence(guid, presence)
 
     def status(self) -> Sequence[PbxLinkStatus]:
-        """Every PBX connected now; between two dials, what is tried and why it failed."""
-        return self._peers.status() or ([self._pausing] if self._pausing else [])
+        """Every PBX connected now; when dialling in vain, what is tried and why it failed."""
+        return self._peers.status() or ([self._unconnected] if self._unconnected else [])
 
     def counters(self) -> Mapping[str, int]:
         """Named counts since start; every name is there from the beginning."""
@@ -170,6 +170,7 @@ class PbxLink:
 
     async def _keep_dialling(self) -> None:
         self._context = tls.client_context(self._settings)
+        self._dialling("dialling")
         self.listening.set()
         attempt = 0
         while True:
@@ -178,10 +179,14 @@ class PbxLink:
             pause = _pause(attempt)
             detail = f"{reason}; next try in {pause.total_seconds():.0f} s"
             log.warning("no link to the PBX: %s", detail, extra={"url": self._settings.url})
-            self._pausing = PbxLinkStatus(
-                self._settings.master_pbx_name, "login", self._settings.url, self._clock.now(), detail=detail
-            )
+            self._dialling(detail)
             await self._clock.sleep(pause)
+            self._dialling(f"{reason}; dialling again")
+
+    def _dialling(self, detail: str) -> None:
+        self._unconnected = PbxLinkStatus(
+            self._settings.master_pbx_name, "login", self._settings.url, self._clock.now(), detail=detail
+        )
 
     async def _dial(self) -> tuple[str, bool]:
         """One connection from beginning to end: why it ended, and whether it had held for a while."""

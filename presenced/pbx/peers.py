@@ -133,21 +133,22 @@ class Peers:
         self._clock = clock
         self._nonce = nonce
         self._replica = Replica()
-        self._peers: set[_Peer] = set()
+        self._peers: dict[_Peer, None] = {}
+        """a set in the order of arrival"""
         self._master: _Peer | None = None
         self._slots = asyncio.Semaphore(settings.writes_in_flight)
         self.counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
 
     def status(self) -> list[PbxLinkStatus]:
         """Every connection, the oldest first."""
-        return [peer.status() for peer in sorted(self._peers, key=lambda peer: peer.since)]
+        return [peer.status() for peer in self._peers]
 
     async def attend(self, socket: Socket, *, dialled: bool = False) -> tuple[str, bool]:
         """Talk until the connection ends: why it ended, and whether the link had held for a while."""
         now = self._clock.now()
         peer = _Peer(socket, Session(self._settings, self._replica, self.counts, now, dialled=dialled), now)
         self.counts["connections"] += 1
-        self._peers.add(peer)
+        self._peers[peer] = None
         reason = STOPPING
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -155,7 +156,7 @@ class Peers:
                 reason = await self._converse(peer)
                 pump.cancel()
         finally:
-            self._peers.discard(peer)
+            self._peers.pop(peer, None)
             reason = peer.ending or reason
             self._unlink(peer, reason)
             peer.session.close()

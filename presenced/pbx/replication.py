@@ -92,7 +92,7 @@ class Replication:
             self._counts["rows"] += 1
             self._changed(self._replica.bring(result.columns))
             self._ask(_Step.ASKING, m.ReplicateNext(_SRC), now)
-            self.detail = f"copying users, {len(self._replica)} so far"
+            self.detail = f"copying users: {len(self._replica)} so far"
         else:
             self._complete()
 
@@ -115,7 +115,7 @@ class Replication:
         if change is not None:
             self._tell(change)
         if isinstance(change, PassComplete) or self._step is _Step.FOLLOWING:
-            self.detail = f"{len(self._replica)} users"
+            self.detail = f"users: {len(self._replica)}"
 
     def _ask(self, step: _Step, message: m.ReplicateStart | m.ReplicateNext, now: datetime) -> None:
         self._step = step

@@ -115,9 +115,7 @@ class Session:
         except wire.WireError as problem:
             self._counts["malformed_messages"] += 1
             reason = f"a message can't be read: {problem}"
-            self._tell(Trouble(reason))
-            if stranger:
-                self._end(reason)
+            self._tell(Close(reason) if stranger else Trouble(reason))
             return
         self._take(message, now, nonce)
 

@@ -90,7 +90,7 @@ def read(data: str | bytes, limit: int = INCOMING_LIMIT) -> m.Incoming:
 
 def write(message: m.Outgoing) -> str:
     """The message as JSON text without white space. Raises WireError where it would be too long."""
-    text = json.dumps(_fields(message), ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(_fields(message))
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -126,14 +126,19 @@ def _decode(data: str | bytes, limit: int) -> str:
 
 
 def _constant(name: str) -> object:
+    """NaN and its like are no JSON, whatever the library thinks."""
     raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_float=_Float, parse_constant=_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def _parse(text: str) -> Fields:
     try:
-        fields = json.loads(text, parse_float=_Float, parse_constant=_constant)
+        fields = _DECODER.decode(text)
         if "\\ud" in text.lower():
-            json.dumps(fields, ensure_ascii=False).encode()
+            _ENCODER.encode(fields).encode()
     except UnicodeEncodeError:
         raise WireError("half a surrogate pair, which is no text") from None
     except (ValueError, RecursionError):
@@ -221,7 +226,7 @@ def _compact(value: object) -> str:
         return "{" + ",".join(f"{_compact(key)}:{_compact(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_compact, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def _check_login(fields: Fields) -> m.AppCheckLogin:

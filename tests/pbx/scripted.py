@@ -14,14 +14,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from presenced.config.settings import Address, PbxSettings, Secret
-from presenced.core.ports import PbxIdentity
+from presenced.core.ports import PbxDoor, PbxIdentity
+from presenced.core.presence import Presence
 from presenced.core.replica import PbxUser
 from presenced.pbx.link import PbxLink
 from tests.clock import FakeClock
@@ -33,6 +34,7 @@ SETTINGS = PbxSettings(
     master_pbx_name="master",
     writes_in_flight=16,
 )
+BUSY = Presence("busy", "Dentist")
 BOTH = ("PbxTableUsers", "PbxApi")
 
 
@@ -137,6 +139,7 @@ class Door:
         self.clock = FakeClock()
         self.listener = Listener()
         self.link = PbxLink(settings, self.listener, self.clock)
+        self.port: PbxDoor = self.link
         self.task: asyncio.Task[None] | None = None
 
     async def pbx(self, context: ssl.SSLContext | None = None) -> Pbx:
@@ -149,6 +152,13 @@ class Door:
         await until(lambda: self.listener.times("replicated") > before)
         return pbx
 
+    async def write(self, pbx: Pbx, guid: str = "a") -> tuple[asyncio.Task[None], str]:
+        """A write under way: its task and its `src` as the PBX sees it."""
+        task = asyncio.create_task(self.port.send_presence(guid, BUSY))
+        src = (await pbx.hear())["src"]
+        assert isinstance(src, str)
+        return task, src
+
     def details(self) -> list[str]:
         return [status.detail for status in self.link.status()]
 
@@ -159,9 +169,9 @@ class Door:
 
 
 @asynccontextmanager
-async def running(settings: PbxSettings = SETTINGS, **changes: object) -> AsyncIterator[Door]:
+async def running(**changes: Any) -> AsyncIterator[Door]:
     """A link between start and stop; nothing here may take longer than a few real seconds."""
-    door = Door(replace(settings, **changes))  # type: ignore[arg-type]
+    door = Door(replace(SETTINGS, **changes))
     async with asyncio.timeout(30):
         door.task = asyncio.create_task(door.link.run())
         ready = asyncio.create_task(door.link.listening.wait())
