@@ -13,15 +13,15 @@ import click
 
 
 class Failed(click.ClickException):
-    """It was tried and did not work; what is wrong, one line each."""
+    """It was tried and did not work: what, where and what to do."""
 
     exit_code = 1
 
-    def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(" ".join(line.split()) for line in lines))
+    def __init__(self, line: str) -> None:
+        super().__init__(" ".join(line.split()))
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the lines."""
+        """Print the line."""
         click.echo(self.message, file=file, err=True)
 
 
@@ -29,12 +29,6 @@ class WrongArguments(Failed):
     """It could not even be tried."""
 
     exit_code = 2
-
-
-class Misconfigured(Failed):
-    """The configuration has these problems (sysexits.h, EX_CONFIG)."""
-
-    exit_code = 78
 
 
 class OneLineErrors(click.Group):

@@ -11,11 +11,10 @@ from typing import Any
 import click
 from pytz.tzinfo import BaseTzInfo
 
-from presenced.cli.endings import Failed, Misconfigured
+from presenced.cli.check import load_or_exit
+from presenced.cli.endings import Failed
 from presenced.cli.moment import instant_of, read_moment
 from presenced.cli.timeline import Step, timeline
-from presenced.config.loading import load
-from presenced.config.problems import ConfigProblems
 from presenced.config.rules import admission_of, mapping_of
 from presenced.config.settings import Settings, UserSettings
 from presenced.core.admission import admit
@@ -30,14 +29,14 @@ from presenced.ics.reader import read
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="ICS...", type=click.Path())
-@click.option("-c", "--config", "ini", required=True, metavar="INI", type=click.Path(), help="The settings.")
+@click.option("-c", "--config", "ini", required=True, metavar="INI", type=click.Path(path_type=Path))
 @click.option("--at", callback=read_moment, help="From this time on (now).")
 @click.option("--until", callback=read_moment, help="To this time (the end of the window).")
 @click.option("--user", "address", metavar="ADDRESS", help="Apply this user's section.")
 @click.option("--json", "as_objects", is_flag=True, help="One JSON object a line.")
 def preview(
     files: tuple[str, ...],
-    ini: str,
+    ini: Path,
     *,
     at: datetime | None,
     until: datetime | None,
@@ -45,7 +44,7 @@ def preview(
     as_objects: bool,
 ) -> None:
     """Print every presence these calendar files make, one line per change; several are one mailbox."""
-    settings = _settings(ini)
+    settings = load_or_exit(ini, secrets_looked_up=False)
     user = settings.for_user((address,) if address else ())
     zone = zone_of(user.timezone)
     start = instant_of(at, zone)
@@ -89,19 +88,12 @@ def _no_line(at: datetime, zone: BaseTzInfo, *, as_objects: bool) -> str:
     """A user whose calendar is not followed: nothing is written for him."""
     if not as_objects:
         return f"{_local(at, zone)}\t-\t"
-    because = {"current": None, "rule": Rule.NONE, "ignored": []}
+    because: dict[str, Any] = {"current": None, "rule": Rule.NONE, "ignored": []}
     return json.dumps({"at": _local(at, zone), "activity": "", "note": "", "until": None, "because": because})
 
 
 def _local(instant: datetime, zone: BaseTzInfo) -> str:
     return instant.astimezone(zone).isoformat()
-
-
-def _settings(ini: str) -> Settings:
-    try:
-        return load(Path(ini), secrets_looked_up=False)
-    except ConfigProblems as refused:
-        raise Misconfigured(*map(str, refused.problems)) from None
 
 
 def _calendar(files: Sequence[str]) -> IcsCalendar:

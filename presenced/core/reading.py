@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from presenced.core.activity import Tag
 from presenced.core.wording import FREE_WORDS, shape_of, words_of
-from presenced.core.zones import local_date
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_BELOW = 10**11
@@ -80,7 +79,7 @@ def display(reading: Reading, language: str, zone: tzinfo, now: datetime) -> str
         local = reading.until.astimezone(zone)
         if reading.whole_day:
             when = shape.date(local)
-        elif local.date() == local_date(now, zone):
+        elif local.date() == now.astimezone(zone).date():
             when = shape.time(local)
         else:
             when = f"{shape.date(local)} {shape.time(local)}"

@@ -325,10 +325,10 @@ def test_an_empty_one_is_handed_over_where_it_starts() -> None:
 
 
 def test_long_running_series_do_not_take_long() -> None:
-    """Entered close before the window: a start every second since 1970 would never end otherwise."""
-    window = Window(datetime(2026, 11, 16, 9, tzinfo=UTC), datetime(2026, 11, 16, 9, 0, 3, tzinfo=UTC))
-    found = spans("DTSTART:19700101T000000Z", "DURATION:PT1S", "RRULE:FREQ=SECONDLY", window=window)
-    assert len(found) == 3
+    """Entered close before the window: thirty million starts since 1970 would not end in time."""
+    window = Window(datetime(2026, 11, 16, 9, tzinfo=UTC), datetime(2026, 11, 16, 9, 3, tzinfo=UTC))
+    found = spans("DTSTART:19700101T000000Z", "DURATION:PT1M", "RRULE:FREQ=MINUTELY", window=window)
+    assert [start for start, _ in found] == ["11-16T09:00Z", "11-16T09:01Z", "11-16T09:02Z"]
 
 
 WEEKDAYS = st.lists(st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"]), max_size=3, unique=True)
