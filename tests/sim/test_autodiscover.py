@@ -215,6 +215,16 @@ def test_any_address_comes_back_as_xml(address: str) -> None:
     assert text(user, f"{A}ErrorMessage") == f"Invalid user: '{address.strip()}'"
 
 
+@settings(max_examples=100)
+@given(st.data())
+def test_no_request_breaks_either_dialect(data: st.DataObject) -> None:
+    body = bytearray(data.draw(st.sampled_from([envelope(["anna@example.com"]), request()])))
+    for at in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=6)):
+        body[at] = data.draw(st.integers(0, 255))
+    assert soap.answer(bytes(body), directory()).status in {200, 400, 500}
+    assert etree.fromstring(pox.answer(bytes(body), directory(), FakeClock().now())).tag == f"{R}Autodiscover"
+
+
 # --- POX -------------------------------------------------------------------------------------------
 
 

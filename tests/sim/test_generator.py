@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from presenced.sim.exchange.organisation import Item, Organisation, SimulatedMailbox, overlaps
 from presenced.sim.generator import OfficeCalendar, office_calendar
 from presenced.sim.localtime import clock_time, day_of, midnight
+from presenced.sim.office import open_office
 from presenced.sim.people import people
 from presenced.sim.titles import ODD
 
@@ -35,11 +36,8 @@ calendars = st.builds(
 
 
 def many(count: int = 400) -> list[OfficeCalendar]:
-    return [
-        office_calendar(one.mailbox, seed=1, zone=one.zone, language=one.language)
-        for one in people(count)
-        if one.mailbox
-    ]
+    house = open_office(people(count), seed=1)
+    return [mailbox.calendar for mailbox in house.mailboxes if isinstance(mailbox.calendar, OfficeCalendar)]
 
 
 @settings(max_examples=100, deadline=None)
@@ -134,6 +132,16 @@ def test_a_team_shares_its_series() -> None:
     assert len(first) >= 20
     assert not first & series(other)
     assert any("Canceled" in subject for _, _, subject in first)
+
+
+def test_colleagues_meet_in_an_office() -> None:
+    house = open_office(people(100), seed=1)
+    items = (item for mailbox in house.mailboxes for item in mailbox.view(MONDAY, MONDAY + 7 * DAY))
+    attendance = Counter(
+        item.uid for item in items if item.item_type == "Occurrence" and item.start.hour < 12
+    )
+    assert max(attendance.values()) > 10
+    assert len(house) == sum(bool(one.mailbox) for one in people(100))
 
 
 def test_a_stand_up_keeps_its_local_time_when_the_clocks_change() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from presenced.sim import doings
 from presenced.sim.doings import DOINGS, do_something
 from presenced.sim.exchange.organisation import EMPTY, Calendar, Item, Organisation, SimulatedMailbox
-from presenced.sim.generator import office_calendar
+from presenced.sim.office import open_office
 from presenced.sim.people import people
 from presenced.sim.scenario import Change, OfficeLife, times_of_a_day
 from presenced.sim.scene import Scene, counts, round_down, round_up
@@ -32,14 +33,10 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-def organisation(count: int = 20, seed: int = 1) -> Organisation:
-    """People who have a mailbox, with generated calendars."""
-    found = Organisation()
-    for one in people(count + count // 4 + 4, seed=seed):
-        if one.mailbox and len(found) < count:
-            calendar = office_calendar(one.mailbox, seed=seed, zone=one.zone, language=one.language)
-            found.add(SimulatedMailbox(one.mailbox, zone=one.zone, calendar=calendar))
-    return found
+def office(count: int = 20, seed: int = 1) -> Organisation:
+    """So many people with mailboxes and generated calendars."""
+    with_mailbox = (one for one in people(2 * count + 20, seed=seed) if one.mailbox)
+    return open_office(islice(with_mailbox, count), seed=seed)
 
 
 def shown(mailbox: SimulatedMailbox, now: datetime, zone: str = "Europe/Berlin") -> str:
@@ -76,7 +73,7 @@ async def going_on(work: Any) -> Any:
 @given(st.integers(0, 3 * 366 * 24 * 60), st.integers(0, 10**6))
 def test_every_kind_of_presence_is_on_stage_whenever_the_curtain_rises(minutes: int, seed: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + minutes * MINUTE
-    house = organisation(10)
+    house = office(10)
     OfficeLife(house, FakeClock(now), random.Random(seed)).arrange()
     states = [shown(mailbox, now) for mailbox in house.mailboxes]
     assert states == ["busy", "away", "elsewhere", "free", "busy", "free", "free", "busy", "away", "free"]
@@ -86,13 +83,13 @@ def test_every_kind_of_presence_is_on_stage_whenever_the_curtain_rises(minutes: 
 
 
 def test_the_stage_has_its_limit() -> None:
-    house = organisation(20)
+    house = office(20)
     OfficeLife(house, FakeClock(NOON), random.Random(1)).arrange(limit=5)
     assert sum(mailbox.version > 0 for mailbox in house.mailboxes) == 5
 
 
 def test_who_takes_part_may_be_chosen() -> None:
-    house = organisation(10)
+    house = office(10)
     chosen = [mailbox.address for mailbox in house.mailboxes][:2]
     life = OfficeLife(house, FakeClock(NOON), random.Random(1), addresses=[*chosen, "nobody@example.com"])
     changes = [life.step() for _ in range(30)]
@@ -225,7 +222,7 @@ def test_full_five_minutes(seconds: int) -> None:
 
 
 async def test_everything_is_done_sooner_or_later() -> None:
-    clock, house = FakeClock(NOON), organisation(8)
+    clock, house = FakeClock(NOON), office(8)
     life = OfficeLife(house, clock, random.Random(5))
     life.arrange()
     done: Counter[str] = Counter()
@@ -251,7 +248,7 @@ def test_there_is_always_something_to_do() -> None:
 
 
 async def test_life_goes_on_at_its_pace_and_tells() -> None:
-    clock, house = FakeClock(NOON), organisation(10)
+    clock, house = FakeClock(NOON), office(10)
     noticed: list[tuple[str, str, datetime]] = []
     house.watchers.append(lambda mailbox, event, item: noticed.append((mailbox.address, event, item.end)))
     life = OfficeLife(house, clock, random.Random(2), pace=timedelta(seconds=2))
@@ -270,7 +267,7 @@ async def test_life_goes_on_at_its_pace_and_tells() -> None:
 async def test_the_same_dice_make_the_same_life() -> None:
     lives = []
     for _ in range(2):
-        clock, house = FakeClock(NOON), organisation(10)
+        clock, house = FakeClock(NOON), office(10)
         life = OfficeLife(house, clock, random.Random(9))
         life.arrange()
         async with going_on(life.run()):
@@ -287,7 +284,7 @@ MISSING = SimulatedMailbox("missing@example.com")
 
 async def test_a_day_has_its_changes_most_of_them_at_work() -> None:
     start = datetime(2026, 11, 18, 17, 30, tzinfo=UTC)
-    clock, house = FakeClock(start), organisation(10)
+    clock, house = FakeClock(start), office(10)
     life = OfficeLife(house, clock, random.Random(3))
     async with going_on(life.day_of_changes(200)) as task:
         await clock.advance(DAY - timedelta(seconds=1))
@@ -312,7 +309,7 @@ def test_times_of_a_day_lie_in_it(minutes: int, count: int, zone: str) -> None:
 
 
 async def test_what_is_long_over_does_not_pile_up() -> None:
-    clock, house = FakeClock(NOON), organisation(3)
+    clock, house = FakeClock(NOON), office(3)
     life = OfficeLife(house, clock, random.Random(4), most=30)
     for _ in range(3000):
         await clock.advance(4 * MINUTE, turns=1)

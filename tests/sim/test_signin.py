@@ -7,11 +7,12 @@ import base64
 import hashlib
 import os
 import ssl
+import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
@@ -238,8 +239,17 @@ async def test_the_credential_file_lives_for_a_step_only(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("NTLM_USER_FILE", raising=False)
+    modes: list[int] = []
+    acceptor = spnego.server
+
+    def watched(**options: Any) -> spnego.ContextProxy:
+        modes.append(stat.S_IMODE(Path(os.environ["NTLM_USER_FILE"]).stat().st_mode))
+        return acceptor(**options)
+
+    monkeypatch.setattr(spnego, "server", watched)
     async with exchange(SignIn(accounts())) as url, one_connection() as session:
         assert (await shake_hands(session, url))[0] == 200
+    assert modes == [0o600]
     assert "NTLM_USER_FILE" not in os.environ
     assert list(tmp_path.iterdir()) == []
 

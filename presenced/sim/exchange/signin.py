@@ -205,7 +205,8 @@ class SignIn:
         log.debug("sign-in refused because=%s", reason)
         response = self._offer()
         if scheme.lower() == "bearer":
-            response.headers["x-ms-diagnostics"] = f'2000003;reason="{reason}";error_category="invalid_token"'
+            why = " ".join(reason.split())
+            response.headers["x-ms-diagnostics"] = f'2000003;reason="{why}";error_category="invalid_token"'
         return response
 
     def _offer(self) -> web.Response:

@@ -167,7 +167,7 @@ def _fill(item: Item, elements: list[etree._Element], bare_zone: tzinfo) -> None
         if local(element) in ZONE_ELEMENTS:
             found = find_zone(element.get("Id") or element.get("TimeZoneName") or "")
             if found is None:
-                raise Problem("ErrorInvalidTimeZone", "The time zone is unknown.")
+                raise Problem("ErrorCalendarInvalidTimeZone", "The time zone is unknown.")
             item.zone, zone = found.key, found
     for element in elements:
         _write(item, element, zone)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from aiohttp import ClientResponse, ClientSession
 from lxml import etree
@@ -183,6 +185,15 @@ class OpenStream:
         ]
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until the condition holds; gives up after a great many turns."""
+    for _ in range(100_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the loop turned in vain")
+
+
 class RawClient:
     """Sends requests to one endpoint."""
 
@@ -192,7 +203,7 @@ class RawClient:
 
     async def send(
         self,
-        body: str | bytes,
+        body: str | bytes | BinaryIO,
         *,
         mailbox: str = "",
         version: str = "Exchange2016",
