@@ -175,6 +175,14 @@ def escape(text: str) -> str:
     return _escape(_ILLEGAL.sub("", text))
 
 
+def rewrite(element: etree._Element) -> str:
+    """An element of the types namespace as it was written, with our prefix."""
+    name = local(element)
+    attributes = "".join(f' {key}="{escape(value)}"' for key, value in element.attrib.items())
+    inner = escape(element.text or "") if not len(element) else "".join(rewrite(each) for each in element)
+    return f"<t:{name}{attributes}>{inner}</t:{name}>"
+
+
 def envelope(content: str) -> bytes:
     """A whole answer around the content of its body."""
     return f"{_HEAD}{content}{_TAIL}".encode()

@@ -21,7 +21,7 @@ from presenced.sim.exchange.problems import Problem
 from presenced.sim.exchange.properties import WRITABLE_EXTRAS, Angle, item_id
 from presenced.sim.exchange.reading import item_finder
 from presenced.sim.exchange.shapes import path_key
-from presenced.sim.exchange.soap import children, local, response, success, text_of
+from presenced.sim.exchange.soap import children, local, response, rewrite, success, text_of
 from presenced.sim.exchange.zones import find_zone
 
 TEXTS = {
@@ -36,6 +36,8 @@ TEXTS = {
 DEFAULTS: dict[str, str] = {"Sensitivity": "Normal", "LegacyFreeBusyStatus": "Busy"}
 """what DeleteItemField leaves behind, "" otherwise"""
 ZONE_ELEMENTS = frozenset({"StartTimeZone", "MeetingTimeZone"})
+BOOLEANS = frozenset({"AllowNewTimeProposal", "IsOnlineMeeting", "IsResponseRequested", "ReminderIsSet"})
+"""written back as `true` and `false`, however they came"""
 PASSED_OVER = frozenset({"EndTimeZone", "ItemId", "Organizer", "MyResponseType", "IsDraft"})
 """elements clients send that change nothing"""
 
@@ -201,7 +203,9 @@ def _write(item: Item, element: etree._Element, zone: tzinfo) -> None:
 def _keep(item: Item, key: str, element: etree._Element) -> None:
     if item.extras is None:
         item.extras = {}
-    item.extras[key] = etree.tostring(element, with_tail=False, encoding="unicode")
+    if key in BOOLEANS:
+        element.text = "true" if (element.text or "").strip() in {"true", "1"} else "false"
+    item.extras[key] = rewrite(element)
 
 
 def _clear(item: Item, key: str) -> None:

@@ -185,9 +185,9 @@ class OpenStream:
         ]
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], *, turns: int = 100_000) -> None:
     """Let the loop turn until the condition holds; gives up after a great many turns."""
-    for _ in range(100_000):
+    for _ in range(turns):
         if condition():
             return
         await asyncio.sleep(0)

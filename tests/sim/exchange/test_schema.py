@@ -21,10 +21,10 @@ pytestmark = pytest.mark.skipif(
 def test_every_response_code_is_one_of_microsofts() -> None:
     assert FOLDER is not None
     known = set(re.findall(r'enumeration value="(\w+)"', (FOLDER / "messages.xsd").read_text()))
-    sources = Path(presenced.sim.exchange.__file__).parent.rglob("*.py")
+    sources = Path(presenced.sim.exchange.__file__).parent.glob("*.py")
     used = {code for path in sources for code in re.findall(r'"(Error[A-Z]\w+)"', path.read_text())}
     assert len(used) > 40
-    assert used - known == set()
+    assert used - known == {"ErrorSubscriptionIds"}  # an element, not a code
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_every_response_code_is_one_of_microsofts() -> None:
     [
         (("", ""), True),
         (("Traversal", "Traversing"), False),
-        (("<m:ParentFolderIds>", "<m:ParentFolders>"), False),
+        (("<m:ParentFolderIds>", "<m:Parents/><m:ParentFolderIds>"), False),
         (("calendar:Start", "calendar:Beginning"), False),
         (('Version="Exchange2016"', 'Version="V2018_01_08"'), True),
     ],
@@ -41,10 +41,6 @@ async def test_a_request_the_schema_does_not_know_is_rejected(
     client: RawClient, exchange: SimulatedExchange, change: tuple[str, str], is_fine: bool
 ) -> None:
     body = request(find_item(), mailbox="alice@example.com").decode().replace(*change)
-    body = body.replace(
-        "</m:ParentFolderIds>",
-        change[1].replace("<", "</") if "Folders>" in change[1] else "</m:ParentFolderIds>",
-    )
     answer = await client.send(body.encode())
     assert (answer.codes == ["NoError"]) is is_fine
     assert len(exchange.client_bugs) == (not is_fine)
