@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from presenced.calendars.ews.envelope import Trouble
@@ -125,8 +125,8 @@ class Home(Protocol):
     def poll(self, member: Member, trouble: Trouble) -> None:
         """It leaves its group and is polled."""
 
-    def readmit(self, members: Iterable[Member]) -> None:
-        """They leave their group and look for another at once."""
+    def readmit(self, members: Iterable[Member], pause: timedelta) -> None:
+        """They leave their group and look for another after the pause."""
 
     def discard(self, subscriptions: Iterable[Discarded]) -> None:
         """These can be ended when there is time."""
