@@ -96,9 +96,8 @@ class LinesView(View):
     """A line per event."""
 
     def show(self, write: PresenceWritten) -> None:
-        click.echo(
-            f"{write.t.astimezone():%H:%M:%S}  {write.sip:<24} {write.activity or 'available':<9} {write.note}"
-        )
+        activity = write.activity or "available"
+        click.echo(f"{write.t.astimezone():%H:%M:%S}  {write.sip:<24} {activity:<9} {write.note}")
 
     def end(self) -> None:
         click.echo(_in_words(self))
