@@ -51,14 +51,7 @@ def subscribe(call: Call) -> str:
     mailbox = folders[0].mailbox
     if any(folder.mailbox is not mailbox for folder in folders):
         raise Problem("ErrorInvalidSubscriptionRequest", "All folders must be of one mailbox.")
-    if call.subscriptions.count(call.budget) >= call.faults.subscriptions_per_budget:
-        call.subscriptions.sweep(call.now)
-    if call.subscriptions.count(call.budget) >= call.faults.subscriptions_per_budget:
-        raise Problem(
-            "ErrorExceededSubscriptionCount",
-            "You have exceeded the available subscriptions for your account. Remove unnecessary"
-            " subscriptions and try your request again.",
-        )
+    _check_budget(call)
     subscription = call.subscriptions.add(
         mailbox,
         kind,
@@ -73,6 +66,19 @@ def subscribe(call: Call) -> str:
     if kind == "pull":
         told += f"<m:Watermark>{_watermark(0)}</m:Watermark>"
     return response("Subscribe", success("Subscribe", told))
+
+
+def _check_budget(call: Call) -> None:
+    """Refuse one subscription too many; the dead are swept away before anybody is told so."""
+    most = call.faults.subscriptions_per_budget
+    if call.subscriptions.count(call.budget) >= most:
+        call.subscriptions.sweep(call.now)
+    if call.subscriptions.count(call.budget) >= most:
+        raise Problem(
+            "ErrorExceededSubscriptionCount",
+            "You have exceeded the available subscriptions for your account. Remove unnecessary"
+            " subscriptions and try your request again.",
+        )
 
 
 def _folders(call: Call, wanted: Element) -> list[Folder]:
