@@ -263,6 +263,8 @@ async def test_the_service_account_asks_at_home_where_a_domain_has_no_server() -
     assert address(resolution) == "Ann@example.com"
     assert landscape.asked[-1].headers["X-AnchorMailbox"] == "svc@example.com"
     assert landscape.asked[-1].budget == ""
+    assert landscape.asked[-1].headers["return-client-request-id"] == "true"
+    assert len({request.headers.get("client-request-id") for request in landscape.asked[-2:]}) == 2
 
 
 async def test_user_names_are_asked_about_in_their_own_right() -> None:
