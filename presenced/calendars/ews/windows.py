@@ -76,6 +76,7 @@ class WindowReader:
     async def _read(self, mailbox: Mailbox, window: Window, zone: str) -> Iterable[Appointment]:
         """All appointments of the window, halved as often as the server wants it."""
         found: dict[str, Appointment] = {}
+        cut = False
         spans = [window]
         while spans:
             span = spans.pop()
@@ -85,12 +86,15 @@ class WindowReader:
                 middle = _middle(span)
                 spans += [Window(middle, span.end), Window(span.start, middle)]
                 continue
+            cut |= not part.complete
             found.update((one.id, one) for one in part.appointments)
             for reason, count in (part.oddities or {}).items():
                 self._caller.counters[f"odd_items: {reason}"] += count
                 log.info(
                     "items read with doubt mailbox=%s because=%s count=%d", mailbox.address, reason, count
                 )
+        if cut:
+            log.warning("appointments left out mailbox=%s because=more than fit an answer", mailbox.address)
         return found.values()
 
     async def _read_span(self, mailbox: Mailbox, span: Window, zone: str) -> Found | None:
@@ -105,12 +109,7 @@ class WindowReader:
             if halvable and recovery_for(refusal.trouble).step is Step.NARROW:
                 return None
             raise
-        if found.complete:
-            return found
-        if halvable:
-            return None
-        log.warning("appointments left out mailbox=%s because=more than 1000 in 15 minutes", mailbox.address)
-        return found
+        return None if halvable and not found.complete else found
 
     async def _ask(self, mailbox: Mailbox, operation: str, body: bytes, read: Callable[[bytes], T]) -> T:
         """One request, tried again while the server is busy (the carrier waits out the hold), or when the

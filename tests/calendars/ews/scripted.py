@@ -256,6 +256,12 @@ class Scene:
         self.door.follow([Mailbox(address, url, group) for address in addresses])
         await self.pass_time(0.5)
 
+    async def live(self, seconds: int = 120) -> None:
+        """Time passes on healthy streams."""
+        for _ in range(seconds // 40):
+            self.carrier.keep_alive()
+            await self.pass_time(40)
+
 
 @asynccontextmanager
 async def running(carrier: ScriptedCarrier | None = None, **settings: object) -> AsyncIterator[Scene]:
@@ -286,3 +292,18 @@ def broken(kind: str = "broken") -> CarrierProblem:
 
 def people(count: int) -> list[str]:
     return [f"user{number:05}@example.com" for number in range(count)]
+
+
+def refusing(
+    operation: str, address: str, body: bytes | Reply | Exception, times: int = 10**9
+) -> Callable[[Sent], bytes | Reply | Exception | None]:
+    """A script that refuses one operation of one mailbox so many times."""
+    left = [times]
+
+    def script(sent: Sent) -> bytes | Reply | Exception | None:
+        if sent.operation == operation and sent.mailbox == address and left[0]:
+            left[0] -= 1
+            return body
+        return None
+
+    return script

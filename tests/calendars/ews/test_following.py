@@ -105,7 +105,7 @@ async def test_closed_reopens_at_once_with_the_same_subscriptions_and_tells_agai
     async with running() as scene:
         await scene.follow(ANN, BOB)
         first = scene.carrier.open_streams()[0]
-        await keep_alive_for(scene, 120)
+        await scene.live()
         first.push(streamed(status="Closed"))
         await scene.pass_time()
         (second,) = scene.carrier.open_streams()
@@ -116,13 +116,6 @@ async def test_closed_reopens_at_once_with_the_same_subscriptions_and_tells_agai
         scene.carrier.change(ANN)
         await scene.pass_time()
         assert scene.listener.changes == [ANN]
-
-
-async def keep_alive_for(scene: object, seconds: int) -> None:
-    """Time passes on healthy streams."""
-    for _ in range(seconds // 40):
-        scene.carrier.keep_alive()  # type: ignore[attr-defined]
-        await scene.pass_time(40)  # type: ignore[attr-defined]
 
 
 async def test_four_thousand_mailboxes_make_twenty_streams_that_open_one_after_another() -> None:
@@ -189,7 +182,7 @@ async def test_small_groups_join_when_a_big_one_reconnects() -> None:
         await scene.follow(*people(50))
         big = scene.carrier.open_streams()[0]
         await scene.follow(ANN)
-        await keep_alive_for(scene, 120)
+        await scene.live()
         big.push(streamed(status="Closed"))
         await scene.pass_time(1)
         (only,) = scene.carrier.open_streams()
@@ -232,7 +225,7 @@ async def test_an_unfollowed_mailbox_says_nothing_more_and_leaves_the_stream_alo
         assert stream.open
         assert scene.listener.changes == [BOB]
         assert scene.carrier.of("Unsubscribe") == []
-        await keep_alive_for(scene, 120)
+        await scene.live()
         stream.push(streamed(status="Closed"))
         await scene.pass_time()
         (second,) = scene.carrier.open_streams()
