@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TypeVar
+from uuid import uuid4
 
 from presenced.calendars.carrier import Carrier, CarrierProblem, Reply
 from presenced.calendars.discovery import names, wire
@@ -114,6 +115,8 @@ class Asking:
     async def _post(self, url: str, body: bytes, action: str, voice: Voice) -> Reply:
         headers: Mapping[str, str] = {
             **_XML,
+            "client-request-id": str(uuid4()),
+            "return-client-request-id": "true",
             **({"SOAPAction": f'"{action}"'} if action else {}),
             **({"X-AnchorMailbox": voice.anchor} if voice.anchor else {}),
         }

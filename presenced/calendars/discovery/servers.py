@@ -166,14 +166,14 @@ class Servers:
         now = self._clock.now()
         if search.found is None:
             words = "; ".join(search.words)
-            _log.warning("no autodiscover server for=%s because=%s", key, words)
+            _log.warning("no autodiscover server for=%s because=%s", key or "everybody", words)
             return _Known(now + BAD_FOR, failure=NoServer(words, problem))
         place, dialect = search.found.place, search.found.dialect
         server = self._hosts.get(place.base)
         if server is None or server.dialect is not dialect:
             server = self._hosts[place.base] = Server(place, dialect)
         self._ever.add(key)
-        _log.info("autodiscover for=%s at=%s dialect=%s", key, place.base, dialect.value)
+        _log.info("autodiscover for=%s at=%s dialect=%s", key or "everybody", place.base, dialect.value)
         return _Known(now + GOOD_FOR, server=server)
 
     def _prune(self) -> None:

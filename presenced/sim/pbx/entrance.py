@@ -74,7 +74,8 @@ async def let_log_in(line: Line, state: PbxState) -> frozenset[str]:
     if message.get("sip"):
         state.report("logs in with sip: the App object's own rights would not apply")
     known = message.get("app") == state.app and message.get("domain") in {"", None, state.domain}
-    fits = message.get("digest") == digest(message, challenge, state.password)
+    right = digest(message, challenge, state.password)
+    fits = secrets.compare_digest(str(message.get("digest")).encode(), right.encode())
     if not (challenge and known and fits):
         state.counters["refused"] += 1
         await line.send({"mt": "AppLoginResult"})

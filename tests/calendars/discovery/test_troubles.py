@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -179,21 +178,27 @@ BUSY = soap("<ErrorCode>ServerBusy</ErrorCode><ErrorMessage>later</ErrorMessage>
         failing("held", timedelta(seconds=20)),
     ],
 )
-@pytest.mark.parametrize("times", [2, 3])
-async def test_passing_trouble_passes(trouble: Callable[[Request], Reply], times: int) -> None:
+async def test_passing_trouble_passes(trouble: Host) -> None:
     clock = FakeClock()
-    landscape = Landscape({AUTODISCOVER: Moody(Exchange(staff(9)), trouble, times)})
+    landscape = Landscape({AUTODISCOVER: Moody(Exchange(staff(9)), trouble, 2)})
     finder = Finder(SETTINGS, landscape, clock)
     task = asyncio.create_task(finder.fetch_mailboxes(crowd(9)))
     await clock.settle()
     assert not task.done()
+    await clock.advance(timedelta(minutes=1))
+    assert all(one.mailbox for one in await task)
+
+
+@pytest.mark.parametrize("trouble", [status(503), failing("held", timedelta(seconds=20))])
+async def test_a_server_that_stays_busy_is_left_in_peace(trouble: Host) -> None:
+    clock = FakeClock()
+    landscape = Landscape({AUTODISCOVER: Moody(Exchange(staff(9)), trouble, 99)})
+    task = asyncio.create_task(Finder(SETTINGS, landscape, clock).fetch_mailboxes(crowd(9)))
     await clock.advance(timedelta(minutes=2))
-    if times == 2:
-        assert all(one.mailbox for one in await task)
-    else:
-        await asyncio.gather(task, return_exceptions=True)
-        failure = task.exception()
-        assert isinstance(failure, DoorProblem) or all(one.mailbox for one in task.result())
+    with pytest.raises(DoorProblem) as caught:
+        await task
+    assert caught.value.retry_after is not None
+    assert landscape.batches() == [1, 9, 9, 9]
 
 
 async def test_a_long_hold_is_not_waited_for() -> None:
