@@ -174,6 +174,10 @@ async def test_the_pbx_goes_away_and_comes_back(world: World) -> None:
 async def test_the_daemon_is_killed_and_started_again(world: World) -> None:
     world.organisation.put("eve@example.com", item("visit", -30, 300, show_as="OOF"))
     await world.shows(ann="Free", bob="Free", eve="Visit until 13:00 #away")
+    engine = world.supervisor.engine
+    assert engine is not None
+    keepers = engine.roster.keepers
+    await world.until(lambda: all(keeper.written == keeper.wanted for keeper in keepers.values()))
     await world.kill("daemon")
     world.organisation.put("ann@example.com", item("meeting", -30, 300))
     writes = len(world.pbx.writes)

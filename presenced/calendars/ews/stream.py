@@ -200,18 +200,19 @@ MOST_PATIENCE = timedelta(minutes=6)
 GRACE = timedelta(seconds=60)
 """How long after its lifetime the server may take to say Closed."""
 STEADY = timedelta(seconds=60)
-"""A stream that lived so long counts as a success: the next failure starts the back-off anew."""
+"""A stream that lived so long, or half its lifetime, counts as a success: the next failure starts the
+back-off anew."""
 _BURST = timedelta(seconds=1)
 
 
 class Vigil:
     """Watches one connection: learns its keep-alive interval, knows when it is stalled or overdue."""
 
-    __slots__ = ("_gaps", "_patience", "last_sign", "learned", "opened", "overdue")
+    __slots__ = ("_gaps", "_patience", "_steady_at", "last_sign", "learned", "overdue")
 
     def __init__(self, now: datetime, lifetime: timedelta, patience: timedelta = PATIENCE) -> None:
-        self.opened = now
         self.last_sign = now
+        self._steady_at = now + min(STEADY, lifetime / 2)
         self.overdue = now + lifetime + GRACE
         self.learned: timedelta | None = None
         """the keep-alive interval, as far as it shows"""
@@ -240,4 +241,4 @@ class Vigil:
 
     def is_steady(self, now: datetime) -> bool:
         """Whether the connection lived long enough to count as a success."""
-        return now - self.opened >= STEADY
+        return now >= self._steady_at

@@ -8,6 +8,7 @@ again with GetItem (exchange.md section 5).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -89,7 +90,7 @@ class WindowReader:
             cut |= not part.complete
             found.update((one.id, one) for one in part.appointments)
             for reason, count in (part.oddities or {}).items():
-                self._caller.counters[f"odd_items: {reason}"] += count
+                self._caller.counters["odd_items_" + re.sub(r"\W+", "_", reason)] += count
                 log.info(
                     "items read with doubt mailbox=%s because=%s count=%d", mailbox.address, reason, count
                 )

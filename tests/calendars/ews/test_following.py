@@ -303,3 +303,16 @@ async def test_mailboxes_handed_over_before_the_start_are_followed() -> None:
 def test_answers_of_the_script_are_what_they_seem() -> None:
     assert b"FindItemResponse" in found()
     assert b"UnsubscribeResponse" in answer("Unsubscribe")
+
+
+async def test_connections_of_a_minute_are_renewed_without_a_pause() -> None:
+    async with running(connection_lifetime=timedelta(minutes=1)) as scene:
+        await scene.follow(ANN)
+        for _ in range(5):
+            await scene.live(40)
+            await scene.pass_time(19)
+            scene.carrier.open_streams()[0].push(streamed(status="Closed"))
+            await scene.pass_time()
+        assert len(scene.carrier.streams) == 6
+        assert scene.carrier.open_streams()
+        assert scene.listener.troubles == {}

@@ -289,7 +289,7 @@ async def test_a_server_that_stays_busy_is_not_asked_for_ever() -> None:
 async def test_oddities_are_counted_and_never_named() -> None:
     scene, appointments = await read(found(item(), item(item_id=None, Subject="secret"), item(item_id="b")))
     assert len(appointments) == 2
-    assert scene.door.counters()["odd_items: no item id"] == 1
+    assert scene.door.counters()["odd_items_no_item_id"] == 1
 
 
 async def test_titles_never_reach_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -209,3 +209,9 @@ def test_a_connection_is_overdue_a_minute_after_its_lifetime() -> None:
 def test_a_connection_is_steady_after_a_minute() -> None:
     assert not vigil_with().is_steady(NOW + 59 * SECOND)
     assert vigil_with().is_steady(NOW + 60 * SECOND)
+
+
+def test_a_connection_asked_for_a_minute_is_steady_after_half_of_it() -> None:
+    vigil = Vigil(NOW, timedelta(minutes=1))
+    assert not vigil.is_steady(NOW + 29 * SECOND)
+    assert vigil.is_steady(NOW + 30 * SECOND)
