@@ -89,7 +89,7 @@ async def measure_floor(world: World) -> float:
         floor.reads(ews, count, EVENING),
     )
     seconds = await world.client().run(requests)
-    await world.simulators.ask("forget_unopened")
+    await world.simulators.ask("clear_up")
     return seconds
 
 

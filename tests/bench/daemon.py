@@ -24,7 +24,7 @@ from tests.bench.clocks import JumpClock
 
 SPREAD = timedelta(minutes=3)
 """longer jumps of the clock would look like silent streams"""
-_TICK = 0.002
+_TICK = 0.005
 
 
 class Lag:
@@ -114,6 +114,7 @@ class Daemon:
             "read": sum(keeper.read_at is not None for keeper in keepers),
             "written": sum(keeper.written is not None for keeper in keepers),
             "followed": engine.watch.followed_count,
+            "silent": (self._clock.now() - (engine.watch.oldest_sign() or self._clock.now())).total_seconds(),
             "waiting": waiting,
             "idle": not any(waiting.values()),
             "at": time.monotonic(),
@@ -134,7 +135,7 @@ class Daemon:
         spent, began = time.thread_time(), time.perf_counter()
         wishes = self._supervisor._wishes
         self._supervisor.reload()
-        while self._engine.settings is self._before or not wishes.empty():
+        while self._engine.settings is self._before or not wishes.empty():  # noqa: ASYNC110
             await asyncio.sleep(0)
         return {"seconds": time.perf_counter() - began, "computing": time.thread_time() - spent}
 

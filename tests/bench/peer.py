@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import psutil
 from exchangelib import IMPERSONATION, UTC, Account, Configuration, Credentials, EWSDateTime
@@ -29,8 +30,8 @@ def trusting(authority: str) -> type[HTTPAdapter]:
     """An adapter that trusts the simulator's authority, as exchangelib's documentation shows."""
 
     class Adapter(HTTPAdapter):
-        def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
-            super().cert_verify(conn=conn, url=url, verify=authority, cert=cert)  # type: ignore[no-untyped-call]
+        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+            super().cert_verify(conn=conn, url=url, verify=authority, cert=cert)
 
     return Adapter
 
@@ -45,10 +46,14 @@ class Peer:
         BaseProtocol.HTTP_ADAPTER_CLS = trusting(authority)
         BaseProtocol.SESSION_POOLSIZE = THREADS
         configuration = Configuration(
-            service_endpoint=ews, credentials=Credentials(user, password), auth_type="basic",
+            service_endpoint=ews,
+            credentials=Credentials(user, password),
+            auth_type="basic",
             max_connections=THREADS,
         )
-        view = _viewer(configuration, EWSDateTime.from_datetime(datetime.fromisoformat(now).astimezone(UTC)))
+        view = _viewer(
+            configuration, EWSDateTime.from_datetime(datetime.fromisoformat(now).replace(tzinfo=UTC))
+        )
         await asyncio.to_thread(view, 0)  # guesses the version, once
         gc.collect()
         before = psutil.Process().memory_full_info().uss

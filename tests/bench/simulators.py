@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from presenced.sim.exchange.organisation import Item
+from presenced.sim.exchange.streaming import Pace
 from presenced.sim.pbx import SimulatedPbx
 from presenced.sim.pbx.state import PresenceWritten
 from presenced.sim.stage import HOST, USER, Stage
@@ -25,6 +26,8 @@ from tests.bench.clocks import JumpClock
 
 PASSWORD = "bench-exchange"
 PBX_PASSWORD = "bench-pbx"
+KEEP_ALIVE = timedelta(seconds=10)
+"""often enough that no jump of the clock has to wait long for a sign of life"""
 PBX_NAME = "pbx-bench"
 _ID = re.compile(rb"SubscriptionId>([^<]+)<")
 
@@ -51,7 +54,13 @@ class Simulators:
     async def open(self, *, mailboxes: int, folder: str, start: str) -> Answer:
         """Listen; where, and with which authority."""
         self._clock = JumpClock(datetime.fromisoformat(start))
-        self._stage = Stage(staff.organisation(mailboxes), self._clock, Path(folder), password=PASSWORD)
+        self._stage = Stage(
+            staff.organisation(mailboxes),
+            self._clock,
+            Path(folder),
+            password=PASSWORD,
+            pace=Pace(keep_alive=KEEP_ALIVE),
+        )
         await self._stage.open()
         exchange = self._stage.exchange
         exchange._around = replace(exchange._around, check=self._on_the_wire)
@@ -101,12 +110,15 @@ class Simulators:
         }
 
     async def jump(self, *, seconds: float) -> Answer:
-        """Set the clock forward."""
+        """Set the clock forward; open streams look at it and show a sign of life."""
         self._clock.jump(timedelta(seconds=seconds))
+        for stream in self._stage.exchange.subscriptions.streams:
+            stream.wake.set()
         return {}
 
-    async def forget_unopened(self) -> Answer:
-        """Drop the subscriptions without a stream: those of a client that never opens one."""
+    async def clear_up(self) -> Answer:
+        """Drop what other clients leave: subscriptions without a stream, and complaints about requests."""
+        self._stage.exchange.client_bugs.clear()
         subscriptions = self._stage.exchange.subscriptions
         for one in [one for one in subscriptions._by_id.values() if one.stream is None]:
             subscriptions.drop(one)
@@ -122,12 +134,12 @@ class Simulators:
         self._changing = asyncio.create_task(self._change(rate, count, mailboxes))
         return {}
 
-    async def end_changes(self, *, within: float) -> Answer:
+    async def end_changes(self, *, longest: float) -> Answer:
         """Seconds from wire to wire of each, once all are shown; how many never were."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + longest
         if self._changing is not None:
             await self._changing
-        while self._awaited and time.monotonic() < deadline:
+        while self._awaited and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return {"latencies": self._latencies, "missing": len(self._awaited)}
 
@@ -174,7 +186,7 @@ class Simulators:
 async def main() -> None:
     """Serve until the parent is done."""
     simulators = Simulators()
-    names = ("open", "dial", "hang_up", "progress", "jump", "forget_unopened", "begin_changes", "end_changes")
+    names = ("open", "dial", "hang_up", "progress", "jump", "clear_up", "begin_changes", "end_changes")
     await serve({name: getattr(simulators, name) for name in names})
     await simulators.hang_up()
 

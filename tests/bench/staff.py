@@ -62,9 +62,7 @@ def organisation(count: int) -> Organisation:
     calendars = [FullCalendar(kind) for kind in range(KINDS)]
     everybody = Organisation()
     for number in range(count):
-        everybody.add(
-            SimulatedMailbox(address_of(number), zone=ZONE, calendar=calendars[number % KINDS])
-        )
+        everybody.add(SimulatedMailbox(address_of(number), zone=ZONE, calendar=calendars[number % KINDS]))
     return everybody
 
 

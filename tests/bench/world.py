@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tests.bench import staff
 from tests.bench.child import Answer, Child, ChildFailed
@@ -19,6 +20,10 @@ from tests.bench.simulators import PASSWORD, PBX_NAME, PBX_PASSWORD
 EVENING = datetime(2026, 11, 16, 23, 40, tzinfo=UTC)
 """a Monday; what is measured before midnight takes less than a quarter of an hour"""
 MIDNIGHT = EVENING.replace(hour=0, minute=0) + timedelta(days=1)
+FRESH = 30.0
+"""seconds: a younger sign of life is later than the last jump"""
+_LOOK = 0.1
+"""seconds between two looks at the daemon, which cost it a little"""
 LONGEST_JUMP = timedelta(seconds=200)
 """a longer one makes streams look silent"""
 
@@ -85,10 +90,10 @@ class World:
 
     def write_ini(self, more: str = "") -> None:
         """The settings, with more sections at the end."""
-        values = {**self.place, "folder": self.folder, "pbx": PBX_NAME, "zone": staff.ZONE}
+        values: dict[str, Any] = {**self.place, "folder": self.folder, "pbx": PBX_NAME, "zone": staff.ZONE}
         self.ini.write_text(INI.format(**values) + more)
 
-    async def ask_daemon(self, command: str, **values: object) -> Answer:
+    async def ask_daemon(self, command: str, **values: Any) -> Answer:
         if self.daemon is None:
             raise ChildFailed("the daemon is not running")
         return await self.daemon.ask(command, **values)
@@ -102,7 +107,7 @@ class World:
                 return state
             if time.monotonic() > deadline:
                 raise ChildFailed(f"the daemon did not come to rest within {within:g} s: {state}")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_LOOK)
 
     async def until_asked(self, operation: str, count: int, within: float = 600) -> None:
         """Return when the simulator has had so many requests of that kind."""
@@ -110,7 +115,7 @@ class World:
         while (had := (await self.progress())["requests"].get(operation, 0)) < count:
             if time.monotonic() > deadline:
                 raise ChildFailed(f"{had} of {count} {operation} after {within:g} s")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
 
     async def progress(self) -> Answer:
         return await self.simulators.ask("progress", within=60)
@@ -124,7 +129,15 @@ class World:
                 await self.jump(max(left, timedelta()))
                 return
             await self.jump(LONGEST_JUMP)
-            await asyncio.sleep(0.5)
+            await self.until_heard()
+
+    async def until_heard(self, within: float = 60) -> None:
+        """Return when every stream has shown a sign of life since the last jump."""
+        deadline = time.monotonic() + within
+        while (await self.ask_daemon("state"))["silent"] > FRESH:
+            if time.monotonic() > deadline:
+                raise ChildFailed("the streams show no signs of life")
+            await asyncio.sleep(_LOOK)
 
     async def jump(self, distance: timedelta) -> float:
         """Set both clocks forward; the instant at which the daemon's was."""
@@ -156,6 +169,6 @@ async def open_world(mailboxes: int) -> AsyncIterator[World]:
             yield world
             await world.close()
         finally:
-            for child in (simulators, world.daemon if world else None):
+            for child in (simulators, None if world is None else world.daemon):
                 if child is not None:
                     await child.stop()
