@@ -16,7 +16,7 @@ from presenced.core.appointment import Appointment
 from presenced.core.mapping import Ignored, Mapping
 from presenced.core.note import Shown, Until
 from presenced.core.presence import Presence
-from presenced.core.zones import next_midnight
+from presenced.core.zones import local_day
 
 
 class Rule(StrEnum):
@@ -83,22 +83,22 @@ def decide(appointments: Sequence[Appointment], mapping: Mapping, now: datetime)
 
     The outcome never depends on the order of `appointments`.
     """
-    style = mapping.style
+    style, presence_of = mapping.style, mapping.presence_of
     running: list[Shown] = []
     coming: list[Shown] = []
-    deadline = next_midnight(now, style.zone)
+    day = local_day(now, style.zone)
+    deadline = day.end
     for appointment in appointments:
-        if appointment.end <= now:
-            continue
-        mapped = mapping.presence_of(appointment)
-        if mapped is None:
+        if appointment.end <= now or (mapped := presence_of(appointment)) is None:
             continue
         if appointment.start > now:
             coming.append(Shown(appointment, mapped))
-            deadline = min(deadline, appointment.start)
+            if appointment.start < deadline:
+                deadline = appointment.start
         else:
             running.append(Shown(appointment, mapped))
-            deadline = min(deadline, appointment.end)
+            if appointment.end < deadline:
+                deadline = appointment.end
     current: Shown | None = None
     rule, until = Rule.NONE, None
     if running:
@@ -108,7 +108,7 @@ def decide(appointments: Sequence[Appointment], mapping: Mapping, now: datetime)
         until = Until(following.appointment.start, following.appointment.all_day)
     return Decision(
         presence=Presence(
-            current.mapped.activity if current else "", style.write(current, until, following, now)
+            current.mapped.activity if current else "", style.write(current, until, following, day.date)
         ),
         until=until.instant if until else None,
         because=Because(current.appointment.id if current else None, rule, appointments, mapping, now),

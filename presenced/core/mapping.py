@@ -52,31 +52,33 @@ class Mapping:
             address.strip().casefold() for address in table.tentative_exception_organizers
         )
         self._shown = {
-            ShowAs.BUSY: table.busy,
-            ShowAs.TENTATIVE: table.tentative,
-            ShowAs.OOF: table.out_of_office,
-            ShowAs.WORKING_ELSEWHERE: table.working_elsewhere,
-            ShowAs.NO_DATA: table.no_data,
+            show_as: mapped
+            for show_as, mapped in (
+                (ShowAs.BUSY, table.busy),
+                (ShowAs.TENTATIVE, table.tentative),
+                (ShowAs.OOF, table.out_of_office),
+                (ShowAs.WORKING_ELSEWHERE, table.working_elsewhere),
+                (ShowAs.NO_DATA, table.no_data),
+            )
+            if mapped is not Mapped.IGNORE
         }
 
     def presence_of(self, appointment: Appointment) -> Mapped | None:
         """The mapped presence, None where the appointment does not count."""
-        show_as = appointment.show_as
+        mapped = self._shown.get(appointment.show_as)
+        if appointment.show_as is ShowAs.TENTATIVE and self._is_exception(appointment):
+            mapped = None if self._exception is Mapped.IGNORE else self._exception
         if (
-            show_as is ShowAs.FREE
+            mapped is None
             or appointment.cancelled
             or appointment.response is Response.DECLINED
             or appointment.start >= appointment.end
         ):
             return None
-        mapped = self._shown[show_as]
-        if (
-            show_as is ShowAs.TENTATIVE
-            and self._exceptions
-            and appointment.organizer.casefold() in self._exceptions
-        ):
-            mapped = self._exception
-        return None if mapped is Mapped.IGNORE else mapped
+        return mapped
+
+    def _is_exception(self, appointment: Appointment) -> bool:
+        return appointment.organizer.casefold() in self._exceptions
 
     def why_ignored(self, appointment: Appointment) -> Ignored | None:
         """Why `presence_of` is None; None where the appointment counts."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from pytz.tzinfo import BaseTzInfo
 
@@ -12,22 +12,20 @@ from presenced.core.activity import Mapped, Tag
 from presenced.core.appointment import Appointment
 from presenced.core.title import shown_title
 from presenced.core.wording import Shape, Words, shape_of, words_of
-from presenced.core.zones import local_date, zone_of
+from presenced.core.zones import zone_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIXED = {Mapped.BUSY: Tag.BUSY, Mapped.DND: Tag.BUSY, Mapped.AWAY: Tag.AWAY}
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """An appointment that counts, with what it is mapped to."""
 
     appointment: Appointment
     mapped: Mapped
 
 
-@dataclass(frozen=True, slots=True)
-class Until:
+class Until(NamedTuple):
     """The instant in the text, and whether the appointment it belongs to is all-day."""
 
     instant: datetime
@@ -57,14 +55,12 @@ class NoteStyle:
             return self.words.private
         return shown_title(appointment.subject, self.max_title_length) or self.words.of(shown.mapped.tag)
 
-    def write(
-        self, current: Shown | None, until: Until | None, following: Shown | None, now: datetime
-    ) -> str:
-        """The note for what is current, until when, and what comes after it."""
+    def write(self, current: Shown | None, until: Until | None, following: Shown | None, today: date) -> str:
+        """The note for what is current, until when, and what comes after it; `today` is the local date."""
         words = self.words
         if until is None:
             return words.free
-        when = _date_time(self.shape, self.zone, until.instant, local_date(now, self.zone), until.whole_day)
+        when = _date_time(self.shape, self.zone, until.instant, today, until.whole_day)
         if current is None:
             text = words.until_text(words.free, when)
             tags = " #free"

@@ -288,8 +288,21 @@ class Write:
     error: str = ""
 
 
+class StoreProblem(Exception):
+    """Something can't be kept or read (disk full, a newer version's file, ...): reason and remedy."""
+
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
 class Store(Protocol):
-    """What survives a restart. Every coroutine returns when the change would survive kill -9."""
+    """What survives a restart. Every coroutine returns when the change would survive kill -9.
+
+    Each may raise StoreProblem. What is kept about a guid that is not a user (any more) is dropped
+    without a word; only the record of writes outlives its user.
+    """
 
     async def load(self) -> Sequence[StoredUser]:
         """Everybody kept, at start."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-from pytz.tzinfo import BaseTzInfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from presenced.core.activity import Tag
 from presenced.core.wording import FREE_WORDS, shape_of, words_of
-from presenced.core.zones import local_date
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_BELOW = 10**11
+_LAST_YEAR = 9999
+"""not in every zone"""
 _ACTIVITIES = {tag.value: tag for tag in Tag}
 _NAMES = frozenset(_ACTIVITIES) | {"len", "until", "whole-day", "next-activity", "next"}
 
@@ -67,7 +66,7 @@ def read(note: str) -> Reading:
     )
 
 
-def display(reading: Reading, language: str, zone: BaseTzInfo, now: datetime) -> str:
+def display(reading: Reading, language: str, zone: tzinfo, now: datetime) -> str:
     """What a client in that language and zone shows at `now`."""
     words, shape = words_of(language), shape_of(language)
     if reading.title is not None:
@@ -80,7 +79,7 @@ def display(reading: Reading, language: str, zone: BaseTzInfo, now: datetime) ->
         local = reading.until.astimezone(zone)
         if reading.whole_day:
             when = shape.date(local)
-        elif local.date() == local_date(now, zone):
+        elif local.date() == now.astimezone(zone).date():
             when = shape.time(local)
         else:
             when = f"{shape.date(local)} {shape.time(local)}"
@@ -136,9 +135,12 @@ def _instant(value: str) -> datetime:
     number = _number("until", value.partition(":")[0])
     unit = timedelta(seconds=1) if number < _SECONDS_BELOW else timedelta(milliseconds=1)
     try:
-        return _EPOCH + number * unit
+        instant = _EPOCH + number * unit
     except OverflowError:
-        raise Unreadable(f"#until:{value} is later than any calendar goes") from None
+        instant = datetime.max.replace(tzinfo=UTC)
+    if instant.year == _LAST_YEAR:
+        raise Unreadable(f"#until:{value} is later than any calendar goes")
+    return instant
 
 
 def _cut_out(note: str, name: str, start: int, length: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import pytz
 from pytz.tzinfo import BaseTzInfo
@@ -65,11 +66,35 @@ def _first_instant_in_gap(day: date, zone: BaseTzInfo) -> datetime:
     return after
 
 
-def local_date(instant: datetime, zone: BaseTzInfo) -> date:
-    """The date clocks in `zone` show at `instant`."""
-    return instant.astimezone(zone).date()
+class LocalDay(NamedTuple):
+    """A day of a zone's calendar, as instants (UTC)."""
+
+    date: date
+    start: datetime
+    end: datetime
+    """the first instant of the next day that exists"""
+
+
+def local_day(now: datetime, zone: BaseTzInfo) -> LocalDay:
+    """The local day that contains the instant."""
+    utc = now.astimezone(UTC)
+    return next(day for day in _days_around(utc.date(), zone) if utc < day.end)
+
+
+@lru_cache(maxsize=4096)
+def _days_around(utc_date: date, zone: BaseTzInfo) -> tuple[LocalDay, ...]:
+    """The local days that have an instant in common with a UTC date, in order."""
+    start = datetime.combine(utc_date, time(), tzinfo=UTC)
+    days: list[LocalDay] = []
+    day = start.astimezone(zone).date()
+    while not days or days[-1].end < start + _DAY:
+        begin, end = first_instant(day, zone), first_instant(day + _DAY, zone)
+        if begin < end:
+            days.append(LocalDay(day, begin, end))
+        day += _DAY
+    return tuple(days)
 
 
 def next_midnight(now: datetime, zone: BaseTzInfo) -> datetime:
     """The first instant (UTC) of the next local day."""
-    return first_instant(local_date(now, zone) + _DAY, zone)
+    return local_day(now, zone).end

@@ -1,7 +1,7 @@
 """The log: text for people, JSON for machines, the same lines in both.
 
-Log calls name their keys in the message (`"presence written user=%s because=%s"`), so the text needs no
-formatting and the JSON finds key and value again. Titles and secrets are never logged.
+Keys are named in the message (`"presence written user=%s because=%s"`) or given as `extra`; the text
+shows both as key=value, the JSON as members. Titles and secrets are never logged.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return super().formatMessage(record) + "".join(
+            f" {key}={value}" for key, value in _extra(record).items()
+        )
+
 
 class JsonFormatter(logging.Formatter):
     """One object a line: time, level, room, message and the keys the message names."""
@@ -39,9 +44,17 @@ class JsonFormatter(logging.Formatter):
             keys = _KEY.findall(record.msg)
             if len(keys) == len(record.args):
                 entry |= dict(zip(keys, map(_plain, record.args), strict=True))
+        entry |= {key: _plain(value) for key, value in _extra(record).items()}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,1 @@
+"""The door to the PBX: its users come in, calendar presences go out (pbx-link.md)."""

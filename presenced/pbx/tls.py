@@ -1,0 +1,59 @@
+"""TLS of the PBX link: what we show a PBX that dials us, and whom we trust when we dial.
+
+A new certificate is tried on a context of its own first, so that a half-written file can't spoil the one
+that is served.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from presenced.config.settings import PbxSettings
+from presenced.core.ports import DoorProblem
+
+
+def server_context(settings: PbxSettings) -> ssl.SSLContext | None:
+    """For listening; None where no certificate is set (plain HTTP). Raises DoorProblem."""
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    load_certificate(context, settings)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, settings: PbxSettings) -> None:
+    """Read certificate and key (again); handshakes from now on show them. Raises DoorProblem."""
+    if settings.tls_certificate is None:
+        return
+    for target in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+        try:
+            _load(target, settings.tls_certificate, settings.tls_key)
+        except (OSError, ValueError) as problem:
+            files = f"{settings.tls_certificate} and {settings.tls_key or settings.tls_certificate}"
+            raise DoorProblem(
+                f"the certificate for the PBX can't be loaded from {files}: {problem}",
+                remedy="set tls_certificate and tls_key in [pbx] to a chain and its unencrypted key",
+            ) from problem
+
+
+def client_context(settings: PbxSettings) -> ssl.SSLContext | None:
+    """For dialling; None where `url` is plain `ws://`. Raises DoorProblem."""
+    if not settings.url.lower().startswith("wss:"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+    except OSError as problem:
+        raise DoorProblem(
+            f"the certificate authority in {settings.tls_ca} can't be read: {problem}",
+            remedy="set tls_ca in [pbx] to a file of certificates in PEM form",
+        ) from problem
+    if not settings.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    # an empty password in place of OpenSSL's question on the terminal
+    context.load_cert_chain(certificate, key, password="")

@@ -1,0 +1,314 @@
+"""The store in one SQLite file, through aiosqlite.
+
+One task writes: it takes whatever calls have gathered meanwhile and commits them in one transaction, so
+that a commit is paid once for many users, and every call returns after the commit that holds its change.
+Reads have a connection of their own: in WAL mode they see the last commit and hold nobody up.
+
+`synchronous=NORMAL`: a commit is in the operating system's hands but not yet on the platter. That is all
+kill -9 asks for: the process goes, the written pages stay. A power cut may take the last transactions,
+never the consistency of the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from presenced.core.appointment import Appointment
+from presenced.core.ports import Clock, Mailbox, MailboxState, StoredUser, StoreProblem, Write
+from presenced.core.replica import PbxUser
+from presenced.core.window import Window
+from presenced.store import schema
+from presenced.store.batch import Change, Row, merge
+from presenced.store.files import make_room, set_aside
+from presenced.store.migrate import HEAD, migrate
+from presenced.store.problems import error_name, problem_at
+
+log = logging.getLogger(__name__)
+
+WAITING = 2_000
+"""calls that may wait for the writer; more wait for room"""
+BATCH = 1_000
+"""changes in one transaction"""
+CHUNK = 500
+"""rows turned into values before the loop gets its turn"""
+
+
+@dataclass(slots=True)
+class _Call:
+    change: Change
+    done: asyncio.Future[int]
+
+
+class SqliteStore:
+    """The port `core.ports.Store`; made by `open_store`."""
+
+    def __init__(
+        self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_write: int
+    ) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+        self._reading = asyncio.Lock()
+        self._numbers = count(last_write + 1)
+        self._calls: asyncio.Queue[_Call] = asyncio.Queue(WAITING)
+        self._unfinished = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+        self._task = asyncio.create_task(self._write_batches(), name="store writer")
+
+    async def load(self) -> Sequence[StoredUser]:
+        """Everybody kept, by guid. Two queries; the loop gets its turn every CHUNK rows."""
+        async with self._reads():
+            appointments: dict[str, list[Appointment]] = {}
+            async for rows in self._chunks(schema.FETCH_APPOINTMENTS):
+                for guid, appointment in map(schema.read_appointment, rows):
+                    appointments.setdefault(guid, []).append(appointment)
+            users: list[StoredUser] = []
+            async for rows in self._chunks(schema.FETCH_USERS):
+                users.extend(schema.read_user(row, appointments.pop(row[0], ())) for row in rows)
+            return users
+
+    async def keep_user(self, user: PbxUser) -> None:
+        """A new or changed row of the replica."""
+        await self._apply(schema.user_kept(user))
+
+    async def drop_users(self, guids: Sequence[str]) -> None:
+        """Users that left the PBX."""
+        if guids:
+            await self._apply(schema.users_dropped(guids))
+
+    async def keep_mailbox(
+        self, guid: str, mailbox: Mailbox | None, state: MailboxState, reason: str, at: datetime
+    ) -> None:
+        """What became of this user's mailbox."""
+        await self._apply(schema.mailbox_kept(guid, mailbox, state, reason, at))
+
+    async def keep_appointments(
+        self, guid: str, appointments: Sequence[Appointment], window: Window, at: datetime
+    ) -> None:
+        """The appointments of a window read, in place of those before."""
+        await self._apply(schema.appointments_kept(guid, appointments, window, at))
+
+    async def expect_write(self, guid: str) -> None:
+        """From now on what the PBX has is unknown."""
+        await self._apply(schema.write_expected(guid))
+
+    async def keep_write(self, write: Write) -> None:
+        """A write was confirmed or failed."""
+        await self._apply(schema.write_kept(write, next(self._numbers)))
+
+    async def fetch_writes(
+        self, *, guid: str | None = None, since: datetime | None = None, limit: int = 100
+    ) -> Sequence[Write]:
+        """The record of writes, newest first."""
+        query, values = schema.writes_query(guid, since, limit)
+        return [schema.read_write(row) for row in await self._fetch(query, values)]
+
+    async def forget_writes(self, before: datetime) -> int:
+        """Drop the record of older writes; how many went."""
+        return await self._apply(schema.writes_forgotten(before))
+
+    async def keep_value(self, name: str, value: bytes | None) -> None:
+        """A small named value; None removes it."""
+        await self._apply(schema.value_kept(name, value))
+
+    async def fetch_value(self, name: str) -> bytes | None:
+        """The named value, None where there is none."""
+        for row in await self._fetch(schema.FETCH_VALUE, (name,)):
+            return bytes(row[0])
+        return None
+
+    async def close(self) -> None:
+        """Commit what has been asked for, then close; later calls are refused."""
+        self._closing = True
+        await self._idle.wait()
+        async with self._reading:
+            if self._task.cancel():
+                with suppress(asyncio.CancelledError):
+                    await self._task
+                await self._reader.close()
+                await self._writer.close()
+
+    # --- writing ---
+
+    async def _apply(self, change: Change) -> int:
+        """Hand a change to the writer and wait for its commit; the rows the last statement changed."""
+        if self._closing:
+            raise StoreProblem(f"{self._path} is closed")
+        call = _Call(change, asyncio.get_running_loop().create_future())
+        self._unfinished += 1
+        self._idle.clear()
+        try:
+            await self._calls.put(call)
+        except asyncio.CancelledError:
+            self._finished()
+            raise
+        return await call.done
+
+    def _finished(self) -> None:
+        self._unfinished -= 1
+        if not self._unfinished:
+            self._idle.set()
+
+    async def _write_batches(self) -> None:
+        while True:
+            calls = [await self._calls.get()]
+            while len(calls) < BATCH and not self._calls.empty():
+                calls.append(self._calls.get_nowait())
+            await self._settle(calls)
+
+    async def _settle(self, calls: Sequence[_Call]) -> None:
+        """Commit and tell the callers; where one spoils the transaction, each gets its own."""
+        try:
+            changed = await self._commit([call.change for call in calls])
+        except Exception as error:  # noqa: BLE001 - the writer outlives every call; the caller is told
+            if len(calls) > 1 and not isinstance(error, aiosqlite.OperationalError):
+                for call in calls:
+                    await self._settle([call])
+                return
+            for call in calls:
+                if not call.done.done():
+                    call.done.set_exception(problem_at(self._path, error))
+                self._finished()
+            return
+        for call, rows in zip(calls, changed, strict=True):
+            if not call.done.done():
+                call.done.set_result(rows)
+            self._finished()
+
+    async def _commit(self, changes: Sequence[Change]) -> list[int]:
+        """One transaction; for a change that ran alone the rows its last statement changed, else 0."""
+        changed = [0] * len(changes)
+        await self._run("BEGIN IMMEDIATE")
+        try:
+            for group in merge(changes):
+                rows = 0
+                for statement, parameters in zip(group.statements, group.rows, strict=True):
+                    if parameters:
+                        async with self._writer.executemany(statement, parameters) as cursor:
+                            rows = cursor.rowcount
+                if len(group.members) == 1:
+                    changed[group.members[0]] = rows
+            await self._run("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                await self._run("ROLLBACK")
+            raise
+        return changed
+
+    async def _run(self, statement: str) -> None:
+        async with self._writer.execute(statement):
+            pass
+
+    # --- reading ---
+
+    @asynccontextmanager
+    async def _reads(self) -> AsyncIterator[None]:
+        """One reader at a time, in one transaction: several queries see the same moment."""
+        async with self._reading:
+            if self._closing:
+                raise StoreProblem(f"{self._path} is closed")
+            try:
+                async with self._reader.execute("BEGIN"):
+                    pass
+                try:
+                    yield
+                finally:
+                    async with self._reader.execute("ROLLBACK"):
+                        pass
+            except aiosqlite.Error as error:
+                raise problem_at(self._path, error) from error
+
+    async def _fetch(self, query: str, values: Row) -> Iterable[Sequence[Any]]:
+        async with self._reads():
+            return await self._reader.execute_fetchall(query, values)
+
+    async def _chunks(self, query: str) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        async with self._reader.execute(query) as cursor:
+            while rows := list(await cursor.fetchmany(CHUNK)):
+                yield rows
+
+
+async def open_store(path: Path, clock: Clock) -> SqliteStore:
+    """Open, or make, the database; a corrupt one is set aside and a new one made, with a warning.
+
+    Raises StoreProblem where that can't be: no rights, a newer version's database, somebody else's.
+    """
+    await asyncio.to_thread(make_room, path)
+    corrupt, version = await _examine(path)
+    if corrupt:
+        aside = await asyncio.to_thread(set_aside, path, clock.now())
+        log.warning(
+            "%s is corrupt (%s): it lies in %s now and a new one is made; users come back from the PBX and "
+            "appointments from Exchange, every presence is written again, stored sign-ins have to be renewed "
+            "and the record of writes starts anew",
+            path,
+            corrupt,
+            aside,
+        )
+        await asyncio.to_thread(make_room, path)
+    try:
+        if version != HEAD:
+            await asyncio.to_thread(migrate, path)
+        return await _connect(path)
+    except aiosqlite.Error as error:
+        raise problem_at(path, error) from error
+
+
+async def _connect(path: Path) -> SqliteStore:
+    writer = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            await writer.execute_fetchall(f"PRAGMA {pragma}")
+        # a burst at midnight may grow the log; it shrinks back to this many bytes
+        await writer.execute_fetchall("PRAGMA journal_size_limit = 67108864")
+        reader = await aiosqlite.connect(path, isolation_level=None)
+        try:
+            await reader.execute_fetchall("PRAGMA query_only = ON")
+            (row,) = await reader.execute_fetchall(schema.LAST_WRITE)
+        except BaseException:
+            await reader.close()
+            raise
+    except BaseException:
+        await writer.close()
+        raise
+    return SqliteStore(path, writer, reader, row[0])
+
+
+async def _examine(path: Path) -> tuple[str, str]:
+    """Why the file is corrupt ("" where it is not), and its schema version ("" where it has none)."""
+    try:
+        async with aiosqlite.connect(path, isolation_level=None) as connection:
+            (finding,) = await connection.execute_fetchall("PRAGMA quick_check(1)")
+            if finding[0] != "ok":
+                return " ".join(str(finding[0]).split()), ""
+            tables = {
+                row[0]
+                for row in await connection.execute_fetchall(
+                    "SELECT name FROM sqlite_master WHERE type = 'table'"
+                )
+            }
+            if "alembic_version" in tables:
+                rows = await connection.execute_fetchall("SELECT version_num FROM alembic_version")
+                return "", next((str(row[0]) for row in rows), "")
+    except aiosqlite.Error as error:
+        if error_name(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return str(error), ""
+        raise problem_at(path, error) from error
+    if tables:
+        raise StoreProblem(
+            f"{path} is a database of another program (tables {', '.join(sorted(tables)[:3])}, ...)",
+            remedy="name another file in [store] url",
+        )
+    return "", ""
