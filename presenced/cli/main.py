@@ -10,6 +10,7 @@ from presenced.cli.endings import OneLineErrors
 from presenced.cli.parse import parse
 from presenced.cli.preview import preview
 from presenced.cli.secret import secret
+from presenced.cli.signin import signin
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,3 +23,4 @@ main.add_command(check)
 main.add_command(parse)
 main.add_command(preview)
 main.add_command(secret)
+main.add_command(signin)
