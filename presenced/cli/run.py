@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import click
 
 from presenced.cli.check import load_or_exit
-from presenced.config.settings import Settings
+from presenced.cli.endings import Failed
 from presenced.core.ports import DoorProblem, StoreProblem
 from presenced.daemon.clock import SystemClock
 from presenced.daemon.logs import set_up_logging
@@ -30,16 +29,13 @@ def run(ini: Path) -> None:
     """Wait for the PBX and keep every user's calendar presence right."""
     settings = load_or_exit(ini)
     set_up_logging(settings.log)
-    sys.exit(serve(settings))
+    supervise(Supervisor(settings, SystemClock()))
 
 
-def serve(settings: Settings) -> int:
-    """Run one daemon until it is told to stop; the exit status."""
-    status = 0
+def supervise(supervisor: Supervisor) -> None:
+    """Run until told to stop; what makes running impossible ends the program with 1 and a sentence."""
     try:
-        asyncio.run(Supervisor(settings, SystemClock()).run())
+        asyncio.run(supervisor.run())
     except* (DoorProblem, StoreProblem) as failed:
-        for problem in failed.exceptions:
-            click.echo(f"presenced: {problem}; {getattr(problem, 'remedy', '')}", err=True)
-        status = 1
-    return status
+        lines = [f"{problem}; {getattr(problem, 'remedy', '')}".rstrip("; ") for problem in failed.exceptions]
+        raise Failed(*lines) from None

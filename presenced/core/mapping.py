@@ -39,6 +39,15 @@ class Ignored(StrEnum):
     LATER = "later"
 
 
+_KEYS = {
+    ShowAs.BUSY: "busy",
+    ShowAs.TENTATIVE: "tentative",
+    ShowAs.OOF: "out_of_office",
+    ShowAs.WORKING_ELSEWHERE: "working_elsewhere",
+    ShowAs.NO_DATA: "no_data",
+}
+
+
 class Mapping:
     """A table made ready for deciding, and how the outcome is worded."""
 
@@ -76,6 +85,12 @@ class Mapping:
         ):
             return None
         return mapped
+
+    def key_of(self, appointment: Appointment) -> str:
+        """The key of the table that says what this appointment is mapped to; "" for free, which has none."""
+        if appointment.show_as is ShowAs.TENTATIVE and self._is_exception(appointment):
+            return "tentative_exception"
+        return _KEYS.get(appointment.show_as, "")
 
     def _is_exception(self, appointment: Appointment) -> bool:
         return appointment.organizer.casefold() in self._exceptions

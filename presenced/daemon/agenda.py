@@ -40,6 +40,10 @@ class Agenda(Generic[K]):
         """When the key is due, None where it has no entry."""
         return self._due.get(key)
 
+    def overdue(self, now: datetime) -> int:
+        """How many keys are due and still wait."""
+        return sum(due <= now for due in self._due.values())
+
     def wish(self, key: K, due: datetime) -> None:
         """Make the key due at `due`, unless it is due earlier already."""
         known = self._due.get(key)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from presenced.config.settings import Settings
-from presenced.core.ports import CalendarDoor, Clock, PbxDoor, Store
+from presenced.config.settings import Settings, SyncType
+from presenced.core.ports import CalendarDoor, Clock, DoorProblem, PbxDoor, Store
 from presenced.daemon.backoff import Backoff
 from presenced.daemon.chores import Chores
+from presenced.daemon.milestones import Milestones
 from presenced.daemon.pulse import Pulse
+from presenced.daemon.requests_log import RequestsLog
 from presenced.daemon.resolving import Resolving
 from presenced.daemon.roster import Roster
-from presenced.daemon.status import whole_status
+from presenced.daemon.status import Sight, status_in_pieces, whole_status
 from presenced.daemon.watch import Watch
 from presenced.daemon.writer import Writer
 
@@ -38,7 +40,7 @@ class Engine:
     def __init__(
         self, settings: Settings, store: Store, clock: Clock, pbx: Callable[[Roster], PbxDoor]
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._store = store
         self._clock = clock
         self.pulse = Pulse(clock)
@@ -58,6 +60,9 @@ class Engine:
         self.roster.on_chore = self.chores.add
         self.roster.on_orphaned = self.watch.unfollow
         self.watch.on_lost = self._lost
+        self.requests = RequestsLog()
+        self.writer.on_request = self.requests.add
+        self.milestones = Milestones(clock, {"lookups": self.resolving.work, "reads": self.watch.work})
 
     def _lost(self, guid: str) -> None:
         keeper = self.roster.keepers.get(guid)
@@ -84,7 +89,11 @@ class Engine:
             name: (lambda run=run, name=name: run(self.pulse.beat_of(name)))  # type: ignore[misc]
             for name, run in beating.items()
         }
-        return loops | {"lag": self.pulse.measure, "housekeeping": self._keep_house}
+        return loops | {
+            "lag": self.pulse.measure,
+            "housekeeping": self._keep_house,
+            "progress": self.milestones.run,
+        }
 
     def use_pbx(self, pbx: PbxDoor) -> None:
         """From now on this is the link."""
@@ -97,8 +106,9 @@ class Engine:
             try:
                 async with self._calendars(factory) as door:
                     await door.run()
-            except Exception:
+            except Exception as problem:
                 failures += 1
+                self.watch.standing.close(_broken(problem))
                 pause = _RESTART.pause(failures)
                 log.exception("the calendar door broke retry_in=%ds", pause.total_seconds())
                 await self._clock.sleep(pause)
@@ -115,7 +125,7 @@ class Engine:
 
     def apply(self, settings: Settings) -> None:
         """Settings that touch no connection: mapping, presence, users."""
-        self._settings = settings
+        self.settings = settings
         self.watch.window = settings.presence.window
         to_read = self.roster.apply(settings)
         self.watch.read_again(sorted(to_read), "reload")
@@ -131,7 +141,7 @@ class Engine:
 
     async def _keep_house(self) -> None:
         while True:
-            gone = await self._store.forget_writes(self._clock.now() - self._settings.store.history)
+            gone = await self._store.forget_writes(self._clock.now() - self.settings.store.history)
             log.debug("record of writes trimmed count=%d", gone)
             await self._clock.sleep(_HOUSEKEEPING)
 
@@ -149,13 +159,40 @@ class Engine:
         for room, named in rooms.items():
             for name, count in named.items():
                 counts[f"{room}_{str(name).replace('-', '_')}"] += count
+        counts["queue_lookups"] = self.resolving.waiting
         counts["queue_reads"] = self.watch.waiting
         counts["queue_writes"] = self.writer.waiting
         counts["queue_chores"] = self.chores.waiting
         return counts
 
+    @property
+    def calendars_wanted(self) -> bool:
+        """Whether the settings ask for a calendar door at all."""
+        return self.settings.exchange.sync_type is not SyncType.DISABLED
+
     def status(self) -> dict[str, Any]:
         """The whole status (cli.md, `status --json`)."""
+        return whole_status(self._sight())
+
+    def status_in_pieces(self) -> Iterator[str]:
+        """The same as JSON text, bit by bit."""
+        return status_in_pieces(self._sight())
+
+    def _sight(self) -> Sight:
         counters = self.counters()
         counters["loop_lag_ms"] = round(self.pulse.loop_lag / timedelta(milliseconds=1))
-        return whole_status(self.roster, self.watch, self.pbx, counters)
+        return Sight(
+            self.roster,
+            self.watch,
+            self.pbx,
+            counters,
+            self.milestones.as_json(),
+            self._clock.now(),
+            calendars_wanted=self.calendars_wanted,
+        )
+
+
+def _broken(problem: Exception) -> str:
+    if isinstance(problem, DoorProblem):
+        return problem.reason
+    return f"the calendar door broke unexpectedly ({type(problem).__name__}); the log says how"

@@ -58,17 +58,21 @@ class ServiceManager:
     def __init__(self, clock: Clock, pulse: Pulse) -> None:
         self._clock = clock
         self._pulse = pulse
-        self._notifier = sdnotify.SystemdNotifier()
+        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         self._interval = _watchdog_interval(os.environ.get("WATCHDOG_USEC", ""))
 
     def ready(self, status: str) -> None:
-        self._notifier.notify(f"READY=1\nSTATUS={status}")
+        self._notify(f"READY=1\nSTATUS={status}")
 
     def reloading(self) -> None:
-        self._notifier.notify("RELOADING=1")
+        self._notify("RELOADING=1")
 
     def stopping(self) -> None:
-        self._notifier.notify("STOPPING=1")
+        self._notify("STOPPING=1")
+
+    def _notify(self, state: str) -> None:
+        if self._notifier is not None:
+            self._notifier.notify(state)
 
     async def watchdog(self) -> None:
         """WATCHDOG=1 while every loop makes progress, until cancelled."""
@@ -77,7 +81,7 @@ class ServiceManager:
             if stuck:
                 log.critical("no progress in loops=%s; systemd will restart the service", ",".join(stuck))
             else:
-                self._notifier.notify("WATCHDOG=1")
+                self._notify("WATCHDOG=1")
             await self._clock.sleep(self._interval)
 
 

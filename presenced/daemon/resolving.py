@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from presenced.core.ports import CalendarDoor, Clock, DoorProblem, MailboxState, Resolution
 from presenced.daemon.agenda import Agenda
 from presenced.daemon.backoff import Backoff
+from presenced.daemon.progress import LongWork
 from presenced.daemon.roster import Roster
 from presenced.daemon.watch import Watch, place_of
 
@@ -34,11 +35,14 @@ class Resolving:
         self._clock = clock
         self._agenda: Agenda[str] = Agenda(clock)
         self._failures = 0
+        self.work = LongWork()
         self.counters: Counter[str] = Counter()
 
     def look_up(self, guid: str) -> None:
         """Find this user's mailbox soon."""
-        self._agenda.wish(guid, self._clock.now() + _COLLECT)
+        now = self._clock.now()
+        self.work.expect(guid, now)
+        self._agenda.wish(guid, now + _COLLECT)
 
     def look_up_everybody(self) -> None:
         """A new door: everybody without a mailbox may have one now."""
@@ -48,14 +52,20 @@ class Resolving:
 
     @property
     def waiting(self) -> int:
-        """Users to be looked up, later ones included."""
-        return len(self._agenda)
+        """Users whose look-up is due."""
+        return self._agenda.overdue(self._clock.now())
+
+    def due_at(self, guid: str) -> datetime | None:
+        """When this user's mailbox is looked up (again); None where nothing is planned."""
+        return self._agenda.due_at(guid)
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Look up who is due, until cancelled."""
         while True:
             guids = await self._agenda.wait(_MOST)
             known = [guid for guid in guids if guid in self._roster.keepers]
+            for gone in set(guids).difference(known):
+                self.work.drop(gone)
             if known and self._watch.door is not None:
                 await self._resolve(self._watch.door, known)
             beat()
@@ -74,10 +84,12 @@ class Resolving:
             self._put_off(guids, DoorProblem("looking up mailboxes failed unexpectedly; the log says how"))
             return
         self._failures = 0
+        self._watch.standing.works("lookups")
         now = self._clock.now()
         found = []
         for guid, resolution in zip(guids, resolutions, strict=True):
             mailbox = self._roster.resolved(guid, self._weighed(guid, resolution))
+            self.work.finish(guid, now)
             if mailbox is not None:
                 found.append(mailbox)
             again = _RESOLVED_AGAIN * place_of(guid) if mailbox is not None else _UNRESOLVED_AGAIN
@@ -100,6 +112,7 @@ class Resolving:
 
     def _put_off(self, guids: Sequence[str], problem: DoorProblem) -> None:
         self._failures += 1
+        self._watch.standing.fails("lookups", problem.reason)
         pause = problem.retry_after or _RETRY.pause(self._failures)
         log.error(
             "mailboxes can't be looked up because=%s remedy=%s retry_in=%ds",

@@ -27,7 +27,9 @@ from presenced.core.zones import next_midnight
 from presenced.daemon.agenda import Agenda
 from presenced.daemon.backoff import Backoff
 from presenced.daemon.keeper import Keeper
+from presenced.daemon.progress import LongWork
 from presenced.daemon.roster import Roster
+from presenced.daemon.standing import Standing
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ SILENCE = timedelta(minutes=4)
 """no proof of life for this long (the door watches its own streams more closely): read to be sure"""
 _RETRY = Backoff(first=timedelta(seconds=15), longest=timedelta(minutes=15))
 _LOOK_AGAIN = timedelta(hours=1)
+_DOUBT_EVERY = timedelta(seconds=10)
+"""looking at everybody's signs of life takes a while where there are thousands"""
 
 
 class Watch:
@@ -64,9 +68,13 @@ class Watch:
         """what the door was asked to follow"""
         self.signs: dict[str, datetime] = {}
         """the last proof of life of a mailbox's change notices"""
+        self._doubted: dict[str, datetime] = {}
+        """when a mailbox without a sign was read last to be sure"""
+        self._doubt_next = clock.now()
+        self.work = LongWork()
+        """the first read of every mailbox through a new door"""
         self.counters: Counter[str] = Counter()
-        self.door_reason = "not connected yet"
-        self.door_healthy = False
+        self.standing = Standing()
         self.on_lost: Callable[[str], None] = lambda _guid: None
         """told the guid whose mailbox must be looked up again"""
 
@@ -115,6 +123,8 @@ class Watch:
         new = [mailbox for mailbox in mailboxes if self._asked.get(mailbox.address) != mailbox]
         self.door.unfollow([mailbox.address for mailbox in new if mailbox.address in self._asked])
         self._asked.update((mailbox.address, mailbox) for mailbox in new)
+        for mailbox in new:
+            self.work.expect(mailbox.address, now)
         self.door.follow(new)
         for mailbox in new:
             self._plan_read(mailbox.address, now + PATIENCE, "start")
@@ -122,7 +132,8 @@ class Watch:
     def unfollow(self, address: str) -> None:
         """Nobody is interested in this mailbox any more."""
         self._reads.drop(address)
-        for known in (self._cause, self._noticed, self._followed, self._asked, self.signs):
+        self.work.drop(address)
+        for known in (self._cause, self._noticed, self._followed, self._asked, self.signs, self._doubted):
             known.pop(address, None)
         if self.door is not None:
             self.door.unfollow([address])
@@ -139,18 +150,47 @@ class Watch:
         self._followed.clear()
         self._asked.clear()
         self.signs.clear()
+        self._doubted.clear()
+        self.standing.close()
+        self.work.clear()
         if door is not None:
             self.follow(list(self._roster.mailboxes().values()))
 
     @property
     def waiting(self) -> int:
         """Reads that are due or under way."""
-        return len(self._reading) + len(self._reads)
+        return len(self._reading) + self._reads.overdue(self._clock.now())
 
     @property
     def followed_count(self) -> int:
         """Mailboxes whose change notices flow."""
         return len(self._followed)
+
+    @property
+    def polled_count(self) -> int:
+        """Those of them that are asked for changes now and then."""
+        return sum(self._followed.values())
+
+    def health(self) -> tuple[bool, str]:
+        """Whether the door works, and why not."""
+        if self.door is None:
+            return False, self.standing.reason
+        status = self.door.status()
+        healthy = status.healthy and self.standing.healthy
+        return healthy, "" if healthy else status.reason or self.standing.reason
+
+    def is_polled(self, address: str) -> bool | None:
+        """How this mailbox is followed; None where it is not (yet)."""
+        return self._followed.get(address)
+
+    def oldest_sign(self) -> datetime | None:
+        """The oldest of the last proofs of life of the mailboxes followed; None where there are none."""
+        return min((self.signs[address] for address in self._followed), default=None)
+
+    def next_read(self, address: str) -> tuple[datetime, str] | None:
+        """When this mailbox is read next, and why; None where nothing is planned."""
+        due = self._reads.due_at(address)
+        return None if due is None else (due, self._cause.get(address, "change"))
 
     # --- reading ---
 
@@ -196,6 +236,7 @@ class Watch:
                 organizers=any(_needs_organizers(keeper.mapping) for keeper in keepers),
             )
         except MailboxProblem as problem:
+            self.work.finish(address, self._clock.now())
             self._mark(address, problem)
             return
         except DoorProblem as problem:
@@ -206,7 +247,8 @@ class Watch:
             pause = problem.retry_after or _RETRY.pause(keepers[0].failures)
             self._plan_read(address, self._clock.now() + pause, cause)
             return
-        self.door_healthy, self.door_reason = True, ""
+        self.standing.works("reads")
+        self.work.finish(address, self._clock.now())
         for keeper in keepers:
             keeper.noticed_at = noticed
         await self._roster.take(address, raw, window, cause)
@@ -241,16 +283,20 @@ class Watch:
         )
 
     def _door_fails(self, problem: DoorProblem) -> None:
-        if self.door_healthy or self.door_reason != problem.reason:
+        self.counters["failed"] += 1
+        if self.standing.fails("reads", problem.reason):
             log.error("exchange fails because=%s remedy=%s", problem.reason, problem.remedy)
-        self.door_healthy, self.door_reason = False, problem.reason
 
     def _doubt(self) -> None:
-        """A mailbox that is followed but gives no sign is read to be sure."""
+        """A mailbox that is followed but gives no sign is read to be sure, again and again."""
         now = self._clock.now()
+        if now < self._doubt_next:
+            return
+        self._doubt_next = now + _DOUBT_EVERY
         for address, polled in self._followed.items():
-            if not polled and now - self.signs[address] > SILENCE:
-                self.signs[address] = now
+            sign = self.signs[address]
+            if not polled and now - max(sign, self._doubted.get(address, sign)) > SILENCE:
+                self._doubted[address] = now
                 self._plan_read(address, now + REOPEN_SPREAD * place_of(address), "doubt")
 
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from presenced.core.ports import Clock, LinkDown, PbxDoor, PresenceRefused, Store, Write
 from presenced.core.presence import Presence
 from presenced.daemon.agenda import Agenda
 from presenced.daemon.backoff import Backoff
 from presenced.daemon.keeper import Keeper
+from presenced.daemon.latency import Latencies
+from presenced.daemon.requests_log import OK, LoggedRequest
 from presenced.daemon.roster import Roster
 
 log = logging.getLogger(__name__)
 
 _RETRY = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=5))
-_LATENCIES_KEPT = 10_000
 
 
 class Writer:
@@ -38,8 +39,10 @@ class Writer:
         self._busy: set[str] = set()
         self._stopping = False
         self.counters: Counter[str] = Counter()
-        self.latencies: deque[timedelta] = deque(maxlen=_LATENCIES_KEPT)
+        self.latencies = Latencies()
         """from the notice (gathering included) to the PBX's confirmation"""
+        self.on_request: Callable[[LoggedRequest], None] = _nobody
+        """told every write and its outcome"""
 
     def look(self, guid: str) -> None:
         """This user's presence may have to be written."""
@@ -49,8 +52,12 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Writes that are due or under way."""
+        """Writes that are due, put off or under way."""
         return len(self._agenda) + len(self._busy)
+
+    def due_at(self, guid: str) -> datetime | None:
+        """When this user's presence is written, or tried again; None where nothing is planned."""
+        return self._agenda.due_at(guid)
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Write until cancelled; writes under way are ended by `drain`."""
@@ -101,14 +108,17 @@ class Writer:
         await self._store.expect_write(guid)
         keeper.written, keeper.touched = None, True
         error = ""
+        started = self._clock.now()
         try:
             await self.pbx.send_presence(guid, presence)
-        except LinkDown:
+        except LinkDown as down:
             self.counters["link_down"] += 1
+            self._tell(keeper, started, str(down) or "link down")
             return False
         except PresenceRefused as refused:
             error = str(refused)
         now = self._clock.now()
+        self._tell(keeper, started, error or OK)
         await self._store.keep_write(Write(guid, now, presence, cause, rule, error))
         keeper.write_error = error
         if error:
@@ -118,9 +128,13 @@ class Writer:
         keeper.write_failures = 0
         self.counters["written"] += 1
         if noticed_at is not None:
-            self.latencies.append(now - noticed_at)
+            self.latencies.add(now - noticed_at)
         log.info("presence written user=%s activity=%s because=%s", keeper.user.sip, presence.activity, cause)
         return True
+
+    def _tell(self, keeper: Keeper, started: datetime, outcome: str) -> None:
+        duration = self._clock.now() - started
+        self.on_request(LoggedRequest("pbx", started, keeper.user.sip, "SetPresence", outcome, duration))
 
     def _postpone(self, keeper: Keeper, error: str) -> None:
         keeper.write_failures += 1
@@ -130,3 +144,7 @@ class Writer:
         log.warning(
             "presence refused user=%s because=%s retry_in=%ds", keeper.user.sip, error, pause.total_seconds()
         )
+
+
+def _nobody(_: LoggedRequest) -> None:
+    """Before the engine is composed nobody listens."""

@@ -5,6 +5,7 @@ which connection, tls whom to trust, transcript what the debug log shows of it.
 """
 
 from presenced.calendars.transport.authentication import TokenSource
-from presenced.calendars.transport.http_carrier import HttpCarrier, RequestRecord
+from presenced.calendars.transport.http_carrier import HttpCarrier
+from presenced.calendars.transport.record import RequestRecord
 
 __all__ = ["HttpCarrier", "RequestRecord", "TokenSource"]

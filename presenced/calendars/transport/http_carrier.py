@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from presenced import __version__
@@ -25,6 +24,7 @@ from presenced.calendars.transport.gate import Gate
 from presenced.calendars.transport.lanes import Answer, Lane, Request, find_origin
 from presenced.calendars.transport.limits import Limits
 from presenced.calendars.transport.ntlm import Ntlm
+from presenced.calendars.transport.record import RequestRecord, code_of, excerpt, operation_of
 from presenced.calendars.transport.transcript import Transcript
 from presenced.config.settings import ExchangeSettings, SyncType
 from presenced.core.ports import Clock
@@ -39,21 +39,10 @@ UNNAMED_HOLD = timedelta(seconds=10)
 _BUSY = (429, 503)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
-    """One exchange as an observer sees it: enough for a list of the last requests, nothing secret."""
+class _Note(Protocol):
+    """Takes down how an exchange ended."""
 
-    at: datetime
-    mailbox: str
-    path: str
-    status: int
-    """0 where there was no answer"""
-    duration: timedelta
-    """from the slot to the whole answer; of a stream to its head"""
-    request_id: str
-    """the server's, to find the request in its log"""
-    problem: str = ""
-    """kind of the CarrierProblem"""
+    def __call__(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None: ...
 
 
 class HttpCarrier:
@@ -128,7 +117,7 @@ class HttpCarrier:
                 try:
                     with self._watching(request, budget) as note:
                         reply = await self._exchange(request, sign_in, within or WITHIN)
-                        note(reply.status, reply.headers)
+                        note(reply.status, reply.headers, reply.body)
                 finally:
                     self._in_flight -= 1
         self._heed(reply.status, reply.headers, budget)
@@ -262,26 +251,40 @@ class HttpCarrier:
             raise
 
     @contextmanager
-    def _watching(self, request: Request, budget: str) -> Iterator[Callable[[int, Mapping[str, str]], None]]:
+    def _watching(self, request: Request, budget: str) -> Iterator[_Note]:
         """Tell the observer how it went: the one place every exchange passes."""
         if self._observe is None:
             yield _nobody_listens
             return
         observe, at = self._observe, self._clock.now()
-        path = urlsplit(request.url).path
+        path, operation = urlsplit(request.url).path, operation_of(request.body)
+        shown = self._transcript is not None
 
-        def note(status: int, headers: Mapping[str, str], problem: str = "") -> None:
-            duration = self._clock.now() - at
-            observe(RequestRecord(at, budget, path, status, duration, headers.get("request-id", ""), problem))
+        def note(status: int, headers: Mapping[str, str], body: bytes = b"", problem: str = "") -> None:
+            observe(
+                RequestRecord(
+                    at,
+                    budget,
+                    path,
+                    status,
+                    self._clock.now() - at,
+                    headers.get("request-id", ""),
+                    problem,
+                    operation,
+                    code_of(body),
+                    excerpt(request.body) if shown else "",
+                    excerpt(body) if shown else "",
+                )
+            )
 
         try:
             yield note
         except CarrierProblem as problem:
-            note(0, {}, problem.kind)
+            note(0, {}, problem=problem.kind)
             raise
 
 
-def _nobody_listens(status: int, headers: Mapping[str, str]) -> None:
+def _nobody_listens(status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
     """The note of an exchange without observer."""
 
 

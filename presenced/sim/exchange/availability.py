@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call
 from presenced.sim.exchange.instants import read_instant
 from presenced.sim.exchange.organisation import Item, SimulatedMailbox
@@ -21,6 +19,7 @@ from presenced.sim.exchange.problems import Problem
 from presenced.sim.exchange.soap import (
     MESSAGES,
     TYPES,
+    Element,
     child,
     children,
     escape,
@@ -32,6 +31,7 @@ from presenced.sim.exchange.soap import (
 from presenced.sim.exchange.zones import DAYS, WINDOWS_NAMES, Change, changes_in, zone_definition
 
 LONGEST_WINDOW = timedelta(days=62)
+VIEWS = frozenset({"MergedOnly", "FreeBusy", "FreeBusyMerged", "Detailed", "DetailedMerged"})
 RANKS = {"Free": 0, "WorkingElsewhere": 1, "NoData": 2, "Tentative": 3, "Busy": 4, "OOF": 5}
 """which status wins where appointments overlap"""
 DIGITS = {"Free": "0", "Tentative": "1", "Busy": "2", "OOF": "3", "WorkingElsewhere": "4", "NoData": "4"}
@@ -83,7 +83,7 @@ class RuleZone:
         return self.daylight.bias if in_summer else self.standard.bias
 
 
-def read_rule_zone(element: etree._Element) -> RuleZone:
+def read_rule_zone(element: Element) -> RuleZone:
     """The `TimeZone` of a request; Problem("ErrorTimeZone") where it makes no sense."""
     try:
         bias = int(text_of(element, "Bias"))
@@ -92,7 +92,7 @@ def read_rule_zone(element: etree._Element) -> RuleZone:
         raise Problem("ErrorTimeZone", "The time zone of the request can't be read.") from None
 
 
-def _read_rule(element: etree._Element, name: str, bias: int) -> Rule:
+def _read_rule(element: Element, name: str, bias: int) -> Rule:
     rule = child(element, name)
     return Rule(
         timedelta(minutes=bias + int(text_of(rule, "Bias"))),
@@ -118,8 +118,10 @@ def get_user_availability(call: Call) -> str:
     minutes = text_of(options, "MergedFreeBusyIntervalInMinutes") or "30"
     step = timedelta(minutes=min(max(int(minutes) if minutes.isdecimal() else 30, 5), 1440))
     kind = text_of(options, "RequestedView") or "FreeBusyMerged"
+    if kind not in VIEWS:
+        raise Problem("ErrorInvalidFreeBusyViewType", "The requested view is unknown.")
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         mailbox = call.organisation.find(text_of(element, "Email", "Address"))
         if mailbox is None:
             problem = Problem("ErrorMailRecipientNotFound", "Unable to resolve e-mail address.")
@@ -158,7 +160,7 @@ def _view(
     parts = [f"<t:FreeBusyViewType>{kind}</t:FreeBusyViewType>"]
     if kind in {"MergedOnly", "FreeBusyMerged", "DetailedMerged"}:
         parts.append(f"<t:MergedFreeBusy>{_merge(items, *window)}</t:MergedFreeBusy>")
-    if kind not in {"None", "MergedOnly"}:
+    if kind != "MergedOnly":
         detail = _details(mailbox) if kind.startswith("Detailed") else lambda _: ""
         events = "".join(
             f"<t:CalendarEvent><t:StartTime>{zone.to_local(item.start).isoformat()[:19]}</t:StartTime>"

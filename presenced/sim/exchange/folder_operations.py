@@ -5,12 +5,19 @@ The tree never changes, so a hierarchy is in step after its first page.
 
 from __future__ import annotations
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call, each
 from presenced.sim.exchange.folders import TREE, Folder, find_folder, read_folder_shape, show_folder
 from presenced.sim.exchange.problems import Problem
-from presenced.sim.exchange.soap import child, children, number_of, paging, response, success, text_of
+from presenced.sim.exchange.soap import (
+    Element,
+    child,
+    children,
+    number_of,
+    paging,
+    response,
+    success,
+    text_of,
+)
 
 HIERARCHY_STATE = "H1"
 """the only state a folder tree is ever in"""
@@ -21,7 +28,7 @@ def get_folder(call: Call) -> str:
     asked = call.request.element
     shape = read_folder_shape(child(asked, "FolderShape"))
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         folder = show_folder(find_folder(call, element), shape, call)
         return success("GetFolder", f"<m:Folders>{folder}</m:Folders>")
 
@@ -39,7 +46,7 @@ def list_folders(call: Call) -> str:
         offset = number_of(view, "Offset", 0)
         limit = number_of(view, "MaxEntriesReturned", limit)
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         folders = find_folder(call, element).below(deep=deep)
         page = folders[offset : offset + limit]
         following = min(offset + len(page), len(folders))
@@ -56,7 +63,7 @@ def sync_folder_hierarchy(call: Call) -> str:
     shape = read_folder_shape(child(asked, "FolderShape"))
     state = text_of(asked, "SyncState")
 
-    def answer(element: etree._Element | None) -> str:
+    def answer(element: Element | None) -> str:
         if state not in {"", HIERARCHY_STATE}:
             raise Problem("ErrorInvalidSyncStateData", "Synchronization state data is corrupt or invalid.")
         if element is None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call
 from presenced.sim.exchange.ids import read_id, write_id
 from presenced.sim.exchange.organisation import SimulatedMailbox
 from presenced.sim.exchange.problems import Problem
-from presenced.sim.exchange.soap import children, escape, local, text_of
+from presenced.sim.exchange.soap import Element, children, escape, local, text_of
 
 RIGHTS = (
     "<t:EffectiveRights><t:CreateAssociated>true</t:CreateAssociated>"
@@ -88,7 +86,7 @@ class Folder:
         return found
 
 
-def find_folder(call: Call, element: etree._Element) -> Folder:
+def find_folder(call: Call, element: Element) -> Folder:
     """The folder a FolderId or DistinguishedFolderId names; raises Problem."""
     kind = local(element)
     if kind == "DistinguishedFolderId":
@@ -125,7 +123,7 @@ class FolderShape:
         return self.base == "AllProperties" or (default and self.base == "Default") or uri in self.more
 
 
-def read_folder_shape(element: etree._Element | None) -> FolderShape:
+def read_folder_shape(element: Element | None) -> FolderShape:
     """The `FolderShape` of a request; without one just ids."""
     more = frozenset(
         path.get("FieldURI", "")

@@ -9,12 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call
 from presenced.sim.exchange.folders import Folder, find_folder
 from presenced.sim.exchange.problems import Problem, Refusal
-from presenced.sim.exchange.soap import child, children, escape, local, response, success, text_of
+from presenced.sim.exchange.soap import Element, child, children, escape, local, response, success, text_of
 from presenced.sim.exchange.subscriptions import IDLE_LIFE, PULL_QUEUE, Subscription
 
 LONGEST_LIFE = 1440
@@ -53,14 +51,7 @@ def subscribe(call: Call) -> str:
     mailbox = folders[0].mailbox
     if any(folder.mailbox is not mailbox for folder in folders):
         raise Problem("ErrorInvalidSubscriptionRequest", "All folders must be of one mailbox.")
-    if call.subscriptions.count(call.budget) >= call.faults.subscriptions_per_budget:
-        call.subscriptions.sweep(call.now)
-    if call.subscriptions.count(call.budget) >= call.faults.subscriptions_per_budget:
-        raise Problem(
-            "ErrorExceededSubscriptionCount",
-            "You have exceeded the available subscriptions for your account. Remove unnecessary"
-            " subscriptions and try your request again.",
-        )
+    _check_budget(call)
     subscription = call.subscriptions.add(
         mailbox,
         kind,
@@ -77,7 +68,20 @@ def subscribe(call: Call) -> str:
     return response("Subscribe", success("Subscribe", told))
 
 
-def _folders(call: Call, wanted: etree._Element) -> list[Folder]:
+def _check_budget(call: Call) -> None:
+    """Refuse one subscription too many; the dead are swept away before anybody is told so."""
+    most = call.faults.subscriptions_per_budget
+    if call.subscriptions.count(call.budget) >= most:
+        call.subscriptions.sweep(call.now)
+    if call.subscriptions.count(call.budget) >= most:
+        raise Problem(
+            "ErrorExceededSubscriptionCount",
+            "You have exceeded the available subscriptions for your account. Remove unnecessary"
+            " subscriptions and try your request again.",
+        )
+
+
+def _folders(call: Call, wanted: Element) -> list[Folder]:
     if wanted.get("SubscribeToAllFolders") in {"true", "1"}:
         return [Folder(call.admit(call.own()), "calendar")]
     folders = [find_folder(call, element) for element in children(wanted, "FolderIds")]
@@ -86,7 +90,7 @@ def _folders(call: Call, wanted: etree._Element) -> list[Folder]:
     return folders
 
 
-def _life(wanted: etree._Element) -> timedelta:
+def _life(wanted: Element) -> timedelta:
     minutes = text_of(wanted, "Timeout")
     if not minutes.isdecimal() or not 1 <= int(minutes) <= LONGEST_LIFE:
         raise Refusal("ErrorSchemaValidation", "The request failed schema validation: Timeout.")

@@ -10,15 +10,14 @@ import binascii
 import itertools
 from urllib.parse import quote, unquote
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call, each
 from presenced.sim.exchange.ids import read_payload
 from presenced.sim.exchange.organisation import Organisation, SimulatedMailbox
-from presenced.sim.exchange.problems import Problem
-from presenced.sim.exchange.soap import children, escape, failure, paging, response, success, text_of
+from presenced.sim.exchange.problems import Problem, Refusal
+from presenced.sim.exchange.soap import Element, children, escape, failure, paging, response, success, text_of
 
 MOST_RESOLUTIONS = 100
+FORMATS = frozenset({"EwsLegacyId", "EwsId", "EntryId", "HexEntryId", "StoreId", "OwaId"})
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
@@ -84,8 +83,10 @@ def convert_ids(call: Call) -> str:
     """MS-OXWSCVTID ConvertId between the spellings of one id; public folders there are none."""
     asked = call.request.element
     destination = asked.get("DestinationFormat", "EwsId")
+    if destination not in FORMATS:
+        raise Refusal("ErrorSchemaValidation", "The request failed schema validation: DestinationFormat.")
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         payload = _decode(element.get("Id", ""), element.get("Format", ""))
         read_payload(payload)
         mailbox = escape(element.get("Mailbox", ""))

@@ -31,6 +31,10 @@ class Angle:
     body_type: str = ""
     """HTML or Text; "" and Best leave the body as it is"""
 
+    def is_before(self, level: int) -> bool:
+        """Whether the request states a version before that level; one that states none is not."""
+        return 0 <= self.level < level
+
 
 Writer = Callable[[Item, Angle], str]
 SINCE_2010, SINCE_2013 = LEVEL["Exchange2010"], LEVEL["Exchange2013"]
@@ -74,7 +78,7 @@ def body(item: Item, angle: Angle) -> str:
 
 def text_body(item: Item, angle: Angle) -> str:
     """TextBody, since Exchange 2013; only of a body that is text."""
-    if angle.level < SINCE_2013 or body_type(item) == "HTML":
+    if angle.is_before(SINCE_2013) or body_type(item) == "HTML":
         return ""
     return f'<t:TextBody BodyType="Text">{escape(item.body)}</t:TextBody>'
 
@@ -173,7 +177,7 @@ def end_zone(item: Item, angle: Angle) -> str:
 
 
 def _zone(tag: str, item: Item, angle: Angle) -> str:
-    if angle.level < SINCE_2010:
+    if angle.is_before(SINCE_2010):
         return ""
     windows = windows_name(item.zone)
     return zone_definition(windows, item.start.year, tag=tag, full=not angle.finding)
@@ -181,7 +185,7 @@ def _zone(tag: str, item: Item, angle: Angle) -> str:
 
 def _zone_id(tag: str) -> Writer:
     def write(item: Item, angle: Angle) -> str:
-        if angle.level < SINCE_2013:
+        if angle.is_before(SINCE_2013):
             return ""
         return f"<t:{tag}>{escape(windows_name(item.zone))}</t:{tag}>"
 
@@ -234,7 +238,7 @@ def recurrence_id(item: Item, _: Angle) -> str:
 
 def is_organizer(item: Item, angle: Angle) -> str:
     """IsOrganizer, since Exchange 2013."""
-    if angle.level < SINCE_2013:
+    if angle.is_before(SINCE_2013):
         return ""
     return f"<t:IsOrganizer>{'true' if item.my_response == 'Organizer' else 'false'}</t:IsOrganizer>"
 

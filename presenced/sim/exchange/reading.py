@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call, each
 from presenced.sim.exchange.folders import Folder, find_folder
 from presenced.sim.exchange.ids import ObjectId, read_id
@@ -21,7 +19,17 @@ from presenced.sim.exchange.problems import Problem, Refusal
 from presenced.sim.exchange.properties import Angle
 from presenced.sim.exchange.restriction import read_restriction, sort_items
 from presenced.sim.exchange.shapes import compile_shape, read_shape, show_items
-from presenced.sim.exchange.soap import child, children, local, number_of, paging, response, success, text_of
+from presenced.sim.exchange.soap import (
+    Element,
+    child,
+    children,
+    local,
+    number_of,
+    paging,
+    response,
+    success,
+    text_of,
+)
 
 VIEW_LIMIT = timedelta(days=2 * 366)
 """the longest CalendarView a server accepts"""
@@ -41,7 +49,7 @@ def find_items(call: Call) -> str:
     writers = compile_shape(shape, finding=True)
     view = _calendar_view if "CalendarView" in parts else _other_view
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         folder = find_folder(call, element)
         items, place = view(call, folder, parts)
         angle = Angle(
@@ -56,7 +64,7 @@ def find_items(call: Call) -> str:
     return response("FindItem", each(call, parts["ParentFolderIds"], answer))
 
 
-def _calendar_view(call: Call, folder: Folder, parts: dict[str, etree._Element]) -> Page:
+def _calendar_view(call: Call, folder: Folder, parts: dict[str, Element]) -> Page:
     view = parts["CalendarView"]
     zone = call.zone
     start, end = read_instant(view.get("StartDate"), zone), read_instant(view.get("EndDate"), zone)
@@ -85,7 +93,7 @@ def _calendar_view(call: Call, folder: Folder, parts: dict[str, etree._Element])
     return items[:most], paging(0, total, is_last=most >= total, indexed=False)
 
 
-def _other_view(call: Call, folder: Folder, parts: dict[str, etree._Element]) -> Page:
+def _other_view(call: Call, folder: Folder, parts: dict[str, Element]) -> Page:
     items = folder.mailbox.view(*call.horizon) if folder.is_calendar else []
     if "Restriction" in parts:
         test = read_restriction(parts["Restriction"], call.zone)
@@ -118,7 +126,7 @@ def get_items(call: Call) -> str:
     elements = list(children(asked, "ItemIds"))
     find = item_finder(call, elements)
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         mailbox, item = find(element)
         angle = Angle(mailbox, call.request.level, body_type=shape.body_type)
         return success("GetItem", f"<m:Items>{show_items([item], writers, angle)}</m:Items>")
@@ -126,10 +134,10 @@ def get_items(call: Call) -> str:
     return response("GetItem", each(call, elements, answer))
 
 
-Finder = Callable[[etree._Element], tuple[SimulatedMailbox, Item]]
+Finder = Callable[[Element], tuple[SimulatedMailbox, Item]]
 
 
-def item_finder(call: Call, elements: list[etree._Element]) -> Finder:
+def item_finder(call: Call, elements: list[Element]) -> Finder:
     """What finds the item an `ItemId` names, having looked into each mailbox only once."""
     wanted: dict[str, set[str]] = {}
     for element in elements:
@@ -140,7 +148,7 @@ def item_finder(call: Call, elements: list[etree._Element]) -> Finder:
         wanted.setdefault(found.address, set()).add(found.name)
     known: dict[str, dict[str, Item]] = {}
 
-    def find(element: etree._Element) -> tuple[SimulatedMailbox, Item]:
+    def find(element: Element) -> tuple[SimulatedMailbox, Item]:
         found = _read_item_id(element)
         mailbox = call.open(found.address)
         if found.address not in known:
@@ -153,7 +161,7 @@ def item_finder(call: Call, elements: list[etree._Element]) -> Finder:
     return find
 
 
-def _read_item_id(element: etree._Element) -> ObjectId:
+def _read_item_id(element: Element) -> ObjectId:
     if local(element) != "ItemId":
         raise Problem("ErrorCalendarOccurrenceIndexIsOutOfRecurrenceRange", "There is no recurring master.")
     found = read_id(element.get("Id", ""))

@@ -10,13 +10,11 @@ import operator
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 
-from lxml import etree
-
 from presenced.sim.exchange.instants import read_instant
 from presenced.sim.exchange.organisation import Item
 from presenced.sim.exchange.problems import Problem
 from presenced.sim.exchange.shapes import path_key
-from presenced.sim.exchange.soap import child, local
+from presenced.sim.exchange.soap import Element, child, local
 
 Value = str | bool | datetime
 Test = Callable[[Item], bool]
@@ -55,13 +53,13 @@ MODES: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def read_restriction(element: etree._Element, zone: tzinfo) -> Test:
+def read_restriction(element: Element, zone: tzinfo) -> Test:
     """The test a `Restriction` (or And, Or, Not) spells out; bare times are of `zone`. Raises Problem."""
     tests = [_read(expression, zone) for expression in element]
     return lambda item: all(test(item) for test in tests)
 
 
-def _read(expression: etree._Element, zone: tzinfo) -> Test:
+def _read(expression: Element, zone: tzinfo) -> Test:
     kind = local(expression)
     if kind in {"And", "Or", "Not"}:
         tests = [_read(inner, zone) for inner in expression]
@@ -86,7 +84,7 @@ def _compare(compare: Callable[[Value, Value], bool], left: Value, right: Value)
     return type(left) is type(right) and compare(left, right)
 
 
-def _searched(expression: etree._Element) -> Callable[[Item], Value]:
+def _searched(expression: Element) -> Callable[[Item], Value]:
     key = next((path_key(path) for path in expression if local(path).endswith("FieldURI")), "")
     if key.startswith("extended:"):
         return lambda item: (item.extras or {}).get(key, "")
@@ -95,7 +93,7 @@ def _searched(expression: etree._Element) -> Callable[[Item], Value]:
     return SEARCHABLE[key]
 
 
-def _operand(expression: etree._Element, zone: tzinfo) -> Callable[[Item], Value]:
+def _operand(expression: Element, zone: tzinfo) -> Callable[[Item], Value]:
     operand = child(expression, "FieldURIOrConstant")
     constant = child(operand, "Constant")
     if constant is None:
@@ -112,14 +110,14 @@ def _operand(expression: etree._Element, zone: tzinfo) -> Callable[[Item], Value
     return lambda _: value
 
 
-def _contains(expression: etree._Element, value: Callable[[Item], Value]) -> Test:
+def _contains(expression: Element, value: Callable[[Item], Value]) -> Test:
     constant = child(expression, "Constant")
     wanted = "" if constant is None else constant.get("Value", "").casefold()
     mode = MODES.get(expression.get("ContainmentMode", "FullString"), operator.contains)
     return lambda item: mode(str(value(item)), wanted)
 
 
-def sort_items(items: list[Item], element: etree._Element) -> list[Item]:
+def sort_items(items: list[Item], element: Element) -> list[Item]:
     """The items in the order a `SortOrder` asks for. Raises Problem."""
     for order in reversed(element):
         items = sorted(items, key=_searched(order), reverse=order.get("Order") == "Descending")  # type: ignore[arg-type,unused-ignore]

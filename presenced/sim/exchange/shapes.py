@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from lxml import etree
-
 from presenced.sim.exchange.organisation import Item
 from presenced.sim.exchange.properties import (
     ALL,
@@ -22,7 +20,7 @@ from presenced.sim.exchange.properties import (
     Writer,
     item_id,
 )
-from presenced.sim.exchange.soap import local
+from presenced.sim.exchange.soap import Element, local
 
 
 class Shape(NamedTuple):
@@ -36,7 +34,7 @@ class Shape(NamedTuple):
     """HTML, Text or Best"""
 
 
-def read_shape(element: etree._Element | None) -> Shape:
+def read_shape(element: Element | None) -> Shape:
     """The `ItemShape` of a request; just ids where there is none."""
     base, body_type = "IdOnly", ""
     more: list[str] = []
@@ -51,7 +49,7 @@ def read_shape(element: etree._Element | None) -> Shape:
     return Shape(base, tuple(more), body_type)
 
 
-def path_key(path: etree._Element) -> str:
+def path_key(path: Element) -> str:
     """What a FieldURI, IndexedFieldURI or ExtendedFieldURI names, as one word."""
     if local(path) == "ExtendedFieldURI":
         attributes = sorted((name, value.casefold()) for name, value in path.attrib.items())

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape as _escape
+from typing import TypeAlias
 
 from lxml import etree
 
@@ -65,6 +66,8 @@ EMPTY = {
 _DATED = re.compile(r"V\d{4}_\d{2}_\d{2}|V\d+_\d+")
 _SPECIAL = re.compile("[&<>\"'\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+Element: TypeAlias = etree._Element
+"""an element of a request; lxml stays in this file"""
 _PARSER = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
 )
@@ -76,8 +79,8 @@ class Request:
 
     operation: str
     """`FindItem`: local name of the element in the body (GetUserAvailability puts Request behind it)"""
-    element: etree._Element
-    headers: dict[str, etree._Element]
+    element: Element
+    headers: dict[str, Element]
     """by local name"""
     version: str = ""
     """as stated, "" where the request names none"""
@@ -114,7 +117,7 @@ def parse(body: bytes) -> Request:
     return Request(operation, asked, headers, version, level)
 
 
-def _version(element: etree._Element | None) -> tuple[str, int]:
+def _version(element: Element | None) -> tuple[str, int]:
     if element is None:
         return "", UNSTATED
     version = element.get("Version", "")
@@ -128,13 +131,13 @@ def _version(element: etree._Element | None) -> tuple[str, int]:
 # --- reading ---------------------------------------------------------------------------------------
 
 
-def local(element: etree._Element) -> str:
+def local(element: Element) -> str:
     """The name of an element without its namespace."""
     name: str = element.tag
     return name.rpartition("}")[2]
 
 
-def child(element: etree._Element | None, *names: str) -> etree._Element | None:
+def child(element: Element | None, *names: str) -> Element | None:
     """The first child of that local name, its first child of the next name, and so on."""
     for name in names:
         if element is None:
@@ -143,19 +146,28 @@ def child(element: etree._Element | None, *names: str) -> etree._Element | None:
     return element
 
 
-def children(element: etree._Element | None, *names: str) -> Iterator[etree._Element]:
+def children(element: Element | None, *names: str) -> Iterator[Element]:
     """All children of the element found by these names; none where it is missing."""
     found = child(element, *names)
     return iter(()) if found is None else iter(found)
 
 
-def text_of(element: etree._Element | None, *names: str) -> str:
+def text_of(element: Element | None, *names: str) -> str:
     """The text of the element found by these names, trimmed; "" where it is missing."""
     found = child(element, *names)
     return "" if found is None else (found.text or "").strip()
 
 
-def number_of(element: etree._Element, attribute: str, default: int) -> int:
+def first_of(element: Element) -> Element:
+    """The first child of an element that must have one; Refusal where it hasn't."""
+    for inner in element:
+        return inner
+    raise Refusal(
+        "ErrorSchemaValidation", f"The request failed schema validation: {local(element)} is empty."
+    )
+
+
+def number_of(element: Element, attribute: str, default: int) -> int:
     """An attribute that is a number of zero or more; Problem("ErrorInvalidRequest") where it isn't."""
     text = element.get(attribute)
     if text is None:
@@ -175,10 +187,12 @@ def escape(text: str) -> str:
     return _escape(_ILLEGAL.sub("", text))
 
 
-def rewrite(element: etree._Element) -> str:
+def rewrite(element: Element) -> str:
     """An element of the types namespace as it was written, with our prefix."""
     name = local(element)
-    attributes = "".join(f' {key}="{escape(value)}"' for key, value in element.attrib.items())
+    attributes = "".join(
+        f' {key}="{escape(value)}"' for key, value in element.attrib.items() if "{" not in key
+    )
     inner = escape(element.text or "") if not len(element) else "".join(rewrite(each) for each in element)
     return f"<t:{name}{attributes}>{inner}</t:{name}>"
 

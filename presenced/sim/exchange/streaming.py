@@ -37,8 +37,6 @@ class Pace:
     """a StatusEvent after so much silence"""
     notice_delay: timedelta = timedelta()
     """how long notices are gathered before they are sent"""
-    minute: timedelta = timedelta(minutes=1)
-    """how long a minute of ConnectionTimeout lasts"""
 
 
 def ignore(_: bytes) -> None:
@@ -65,7 +63,7 @@ async def serve_stream(
     await answer.prepare(request)
     clock = around.clock
     writing = _Writing(call, request, answer, around)
-    deadline = clock.now() + minutes * around.pace.minute
+    deadline = clock.now() + timedelta(minutes=minutes)
     problem, named = _objection(call, ids)
     if problem is not None:
         hangs = call.faults.dead_ids_hang and 0 < len(named) < len(ids)

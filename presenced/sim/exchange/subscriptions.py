@@ -76,6 +76,13 @@ class Stream:
         self.pending.setdefault(subscription.id, []).extend(events)
         self.wake.set()
 
+    def release(self, subscription: Subscription) -> None:
+        """Carry this one no more; a stream without any has nothing left to say."""
+        self.subscriptions.pop(subscription.id, None)
+        self.pending.pop(subscription.id, None)
+        if not self.subscriptions:
+            self.wake.set()
+
     def interrupt(self, trouble: Switch) -> None:
         """Let this happen to it now."""
         self.trouble = trouble
@@ -157,8 +164,7 @@ class Subscriptions:
             del self._by_mailbox[subscription.mailbox]
         _less(self._by_budget, subscription.budget)
         if subscription.stream is not None:
-            subscription.stream.subscriptions.pop(subscription.id, None)
-            subscription.stream.pending.pop(subscription.id, None)
+            subscription.stream.release(subscription)
             subscription.stream = None
 
     def drop_mailbox(self, address: str) -> None:
@@ -180,7 +186,7 @@ class Subscriptions:
         stream = Stream(anchor, subscriptions)
         for subscription in stream.subscriptions.values():
             if subscription.stream is not None:
-                subscription.stream.subscriptions.pop(subscription.id, None)
+                subscription.stream.release(subscription)
             subscription.stream = stream
         self.streams.add(stream)
         self._charged[anchor] = self._charged.get(anchor, 0) + 1

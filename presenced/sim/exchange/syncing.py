@@ -9,15 +9,13 @@ from __future__ import annotations
 import binascii
 from typing import NamedTuple
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call, each
 from presenced.sim.exchange.folders import Folder, find_folder
 from presenced.sim.exchange.ids import write_id
 from presenced.sim.exchange.problems import Problem
 from presenced.sim.exchange.properties import Angle, Writer
 from presenced.sim.exchange.shapes import compile_shape, read_shape, show_items
-from presenced.sim.exchange.soap import child, children, response, success, text_of
+from presenced.sim.exchange.soap import Element, child, children, response, success, text_of
 
 MOST_CHANGES = 512
 """MaxSyncChangesReturnedType"""
@@ -58,7 +56,7 @@ def sync_folder_items(call: Call) -> str:
     most = min(int(most_text) if most_text.isdecimal() else MOST_CHANGES, MOST_CHANGES)
     text = text_of(asked, "SyncState")
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         folder = find_folder(call, element)
         if text and not (state := read_state(text, folder)).after:
             following, changes, is_last = _changes(folder, state, most, call, writers)

@@ -11,17 +11,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from lxml import etree
-
 from presenced.sim.exchange.call import Call, each
 from presenced.sim.exchange.folders import find_folder
 from presenced.sim.exchange.instants import read_instant, write_instant
 from presenced.sim.exchange.organisation import Item, SimulatedMailbox
-from presenced.sim.exchange.problems import Problem
+from presenced.sim.exchange.problems import Problem, Refusal
 from presenced.sim.exchange.properties import WRITABLE_EXTRAS, Angle, item_id
 from presenced.sim.exchange.reading import item_finder
 from presenced.sim.exchange.shapes import path_key
-from presenced.sim.exchange.soap import children, local, response, rewrite, success, text_of
+from presenced.sim.exchange.soap import (
+    Element,
+    children,
+    first_of,
+    local,
+    response,
+    rewrite,
+    success,
+    text_of,
+)
 from presenced.sim.exchange.zones import find_zone
 
 TEXTS = {
@@ -35,6 +42,10 @@ TEXTS = {
 """elements whose text is a field of Item"""
 DEFAULTS: dict[str, str] = {"Sensitivity": "Normal", "LegacyFreeBusyStatus": "Busy"}
 """what DeleteItemField leaves behind, "" otherwise"""
+CHOICES: dict[str, frozenset[str]] = {
+    "Sensitivity": frozenset({"Normal", "Personal", "Private", "Confidential"}),
+    "LegacyFreeBusyStatus": frozenset({"Free", "Tentative", "Busy", "OOF", "WorkingElsewhere", "NoData"}),
+}
 ZONE_ELEMENTS = frozenset({"StartTimeZone", "MeetingTimeZone"})
 BOOLEANS = frozenset({"AllowNewTimeProposal", "IsOnlineMeeting", "IsResponseRequested", "ReminderIsSet"})
 """written back as `true` and `false`, however they came"""
@@ -47,7 +58,7 @@ def create_items(call: Call) -> str:
     asked = call.request.element
     target = next(children(asked, "SavedItemFolderId"), None)
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         if local(element) != "CalendarItem":
             raise Problem("ErrorInvalidOperation", "This server keeps calendar items only.")
         if "SendMeetingInvitations" not in asked.attrib:
@@ -79,17 +90,17 @@ def update_items(call: Call) -> str:
     changes = list(children(asked, "ItemChanges"))
     find = item_finder(call, [first for change in changes for first in change if local(first) == "ItemId"])
 
-    def answer(change: etree._Element) -> str:
+    def answer(change: Element) -> str:
         if "SendMeetingInvitationsOrCancellations" not in asked.attrib:
             raise Problem(
                 "ErrorSendMeetingInvitationsOrCancellationsRequired",
                 "The SendMeetingInvitationsOrCancellations attribute is required for calendar items.",
             )
-        named = next(iter(change))
+        named = first_of(change)
         mailbox, old = find(named)
         _check_change_key(old, named, asked.get("ConflictResolution", ""))
         item = replace(old, extras=dict(old.extras) if old.extras else None)
-        elements: list[etree._Element] = []
+        elements: list[Element] = []
         for update in children(change, "Updates"):
             if local(update) == "DeleteItemField":
                 _clear(item, next((path_key(path) for path in update), ""))
@@ -111,7 +122,7 @@ def delete_items(call: Call) -> str:
     elements = list(children(asked, "ItemIds"))
     find = item_finder(call, elements)
 
-    def answer(element: etree._Element) -> str:
+    def answer(element: Element) -> str:
         if "SendMeetingCancellations" not in asked.attrib:
             raise Problem(
                 "ErrorSendMeetingCancellationsRequired",
@@ -146,7 +157,7 @@ def _shown(mailbox: SimulatedMailbox, item: Item) -> str:
     return f"<m:Items><t:CalendarItem>{shown}</t:CalendarItem></m:Items>"
 
 
-def _check_change_key(item: Item, named: etree._Element, resolution: str) -> None:
+def _check_change_key(item: Item, named: Element, resolution: str) -> None:
     key = named.get("ChangeKey")
     if resolution == "AlwaysOverwrite":
         return
@@ -162,7 +173,7 @@ def _check_change_key(item: Item, named: etree._Element, resolution: str) -> Non
         )
 
 
-def _fill(item: Item, elements: list[etree._Element], bare_zone: tzinfo) -> None:
+def _fill(item: Item, elements: list[Element], bare_zone: tzinfo) -> None:
     """Write these properties into the item; times without a zone are of the item's, else of `bare_zone`."""
     zone = bare_zone
     for element in elements:
@@ -179,10 +190,12 @@ def _fill(item: Item, elements: list[etree._Element], bare_zone: tzinfo) -> None
         _cover_whole_days(item)
 
 
-def _write(item: Item, element: etree._Element, zone: tzinfo) -> None:
+def _write(item: Item, element: Element, zone: tzinfo) -> None:
     name = local(element)
     text = element.text or ""
     if name in TEXTS:
+        if text not in CHOICES.get(name, {text}):
+            raise Refusal("ErrorSchemaValidation", f"The request failed schema validation: {name}.")
         setattr(item, TEXTS[name], text)
     elif name == "Start":
         item.start = read_instant(text, zone)
@@ -191,7 +204,7 @@ def _write(item: Item, element: etree._Element, zone: tzinfo) -> None:
     elif name == "IsAllDayEvent":
         item.all_day = text.strip() in {"true", "1"}
     elif name == "ExtendedProperty":
-        _keep(item, path_key(element[0]), element)
+        _keep(item, path_key(first_of(element)), element)
     elif name in WRITABLE_EXTRAS:
         _keep(item, name, element)
     elif name == "Recurrence":
@@ -200,7 +213,7 @@ def _write(item: Item, element: etree._Element, zone: tzinfo) -> None:
         raise Problem("ErrorInvalidPropertySet", f"Set action is invalid for property {name}.")
 
 
-def _keep(item: Item, key: str, element: etree._Element) -> None:
+def _keep(item: Item, key: str, element: Element) -> None:
     if item.extras is None:
         item.extras = {}
     if key in BOOLEANS:

@@ -194,6 +194,18 @@ async def test_a_subscription_nobody_listens_to_dies(
     assert len(exchange.subscriptions) == 1
 
 
+async def test_a_stream_without_subscriptions_closes(client: RawClient) -> None:
+    id_ = await client.subscribed(BOB)
+    async with client.stream(id_, mailbox=BOB) as first:
+        assert await first.status() == "OK"
+        async with client.stream(id_, mailbox=BOB) as second:
+            assert await second.status() == "OK"
+            assert await first.status() == "Closed"
+            body = f"<m:Unsubscribe><m:SubscriptionId>{id_}</m:SubscriptionId></m:Unsubscribe>"
+            assert (await client.send(body, mailbox=BOB)).codes == ["NoError"]
+            assert await second.status() == "Closed"
+
+
 # --- affinity and limits --------------------------------------------------------------------------
 
 

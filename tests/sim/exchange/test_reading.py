@@ -168,6 +168,15 @@ async def test_an_all_day_item_lies_between_its_makers_midnights(
     assert without.all("//t:StartTimeZone") == []
 
 
+@pytest.mark.parametrize(("version", "count"), [("Exchange2007_SP1", 0), ("Exchange2010", 1), ("", 1)])
+async def test_zones_are_told_unless_the_version_is_too_old(
+    client: RawClient, version: str, count: int
+) -> None:
+    body = find_item(fields=("calendar:StartTimeZone",), most="1")
+    answer = await client.send(body, mailbox=ALICE, version=version)
+    assert len(answer.all("//t:StartTimeZone")) == count
+
+
 async def test_an_organizer_may_come_without_address_in_finditem_only(
     client: RawClient, exchange: SimulatedExchange, organisation: Organisation
 ) -> None:

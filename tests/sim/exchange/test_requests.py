@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import ssl
 
 import pytest
+import trustme
+from aiohttp import ClientSession, TCPConnector, web
 
 from presenced.sim.exchange.organisation import Organisation, SimulatedMailbox
 from presenced.sim.exchange.ports import Account
 from presenced.sim.exchange.server import SimulatedExchange
+from tests.clock import FakeClock
 from tests.sim.exchange.raw import CALENDAR, SOAP, M, RawClient, T, find_item, request
 
 ALICE = "alice@example.com"
@@ -135,6 +139,43 @@ async def test_counters_and_the_record_tell_who_asked_what(
         "Alice@example.com",
         "x/1",
     )
+
+
+async def test_who_is_not_let_in_gets_the_authenticators_answer(
+    client: RawClient, exchange: SimulatedExchange
+) -> None:
+    class Closed:
+        async def authenticate(self, request: web.Request) -> web.StreamResponse:
+            return web.Response(status=401, headers={"WWW-Authenticate": "NTLM"})
+
+    exchange.authenticator = Closed()
+    answer = await client.send(find_item(), mailbox=ALICE)
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "NTLM")
+    assert list(exchange.seen) == []
+
+
+async def test_other_services_share_the_address_and_the_certificate(
+    organisation: Organisation, clock: FakeClock
+) -> None:
+    async def discover(_: web.Request) -> web.Response:
+        return web.Response(text="over here")
+
+    authority = trustme.CA()
+    server, known = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(known)
+    exchange = SimulatedExchange(organisation, clock=clock)
+    exchange.add_routes([web.get("/autodiscover", discover)])
+    await exchange.start(tls=server)
+    try:
+        async with ClientSession(connector=TCPConnector(ssl=known)) as session:
+            assert exchange.ews_url == f"https://127.0.0.1:{exchange.port}/EWS/Exchange.asmx"
+            client = RawClient(session, exchange)
+            assert (await client.send(find_item(), mailbox=ALICE)).codes == ["NoError"]
+            async with session.get(f"{exchange.base_url}/autodiscover") as response:
+                assert await response.text() == "over here"
+    finally:
+        await exchange.stop()
 
 
 # --- acting for others ----------------------------------------------------------------------------

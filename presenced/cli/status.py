@@ -1,0 +1,121 @@
+"""`presenced status`: how everything stands (cli.md)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from presenced.cli.ask import ask, daemon_options
+from presenced.cli.terminal import ago, cells, open_console, pairs, span, table
+
+WELL = frozenset({"resolved", "polled", "disabled"})
+"""states of a mailbox nobody has to look into"""
+FEW = 50
+"""users listed without being asked for; of more only those in trouble are"""
+
+
+@click.command()
+@daemon_options
+@click.option("--all", "everybody", is_flag=True, help=f"List every user, even where there are over {FEW}.")
+@click.option("--json", "as_object", is_flag=True, help="One JSON object.")
+def status(*, ini: Path | None, socket: Path | None, everybody: bool, as_object: bool) -> None:
+    """Ask the running daemon how the doors and every user's mailbox stand."""
+    answer = ask("/status", {}, ini=ini, socket=socket)
+    if as_object:
+        click.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    console = open_console()
+    for part in parts(answer, datetime.now(UTC), everybody=everybody):
+        console.print(part)
+
+
+def parts(answer: dict[str, Any], now: datetime, *, everybody: bool) -> Iterator[RenderableType]:
+    """The status for people: a summary, the streams, the users."""
+    yield pairs(_summary(answer, now))
+    if streams := answer["exchange"]["streams"]:
+        yield ""
+        yield _streams(streams, now)
+    users = answer["users"]
+    listed = users if everybody or len(users) <= FEW else [user for user in users if _in_trouble(user)]
+    if listed:
+        yield ""
+        yield _users(listed, now)
+    if left := len(users) - len(listed):
+        yield ""
+        yield f"{left} users without trouble are not listed; --all lists them."
+
+
+def _summary(answer: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
+    pbx, exchange = answer["pbx"], answer["exchange"]
+    yield "presenced", answer["version"]
+    yield "pbx", f"linked to {pbx['name']}" if pbx["linked"] else f"not linked: {pbx['reason']}"
+    for link in pbx["connections"]:
+        told = ", ".join(filter(None, (link["version"], link["detail"])))
+        yield "pbx", f"{link['role']} {link['name']} at {link['peer']} since {ago(link['since'], now)} {told}"
+    well = "well" if exchange["healthy"] else "not well"
+    yield (
+        "exchange",
+        f"{exchange['kind']}, {well}" + (f": {exchange['reason']}" if exchange["reason"] else ""),
+    )
+    yield "exchange", f"{exchange['followed']} mailboxes followed"
+    for budget, until in exchange["backoffs"].items():
+        yield "exchange", f"held back: {budget or 'the account'} until {until}"
+    for work, progress in exchange["progress"].items():
+        if progress is not None:
+            yield "progress", f"{work}: {_progress(progress)}"
+    yield "users", _states(answer["users"])
+
+
+def _progress(progress: dict[str, Any]) -> str:
+    left = "unknown" if progress["left"] is None else span(progress["left"])
+    return f"{progress['done']} of {progress['total']}, {progress['rate']:g}/s, left: {left}"
+
+
+def _states(users: Sequence[dict[str, Any]]) -> str:
+    states = Counter(user["state"] for user in users)
+    return ", ".join(f"{count} {state}" for state, count in states.most_common()) or "none"
+
+
+def _streams(streams: Sequence[dict[str, Any]], now: datetime) -> RenderableType:
+    made = table("stream", "mailboxes", "open for", "last sign", "detail")
+    for one in streams:
+        made.add_row(
+            *cells(
+                one["anchor"],
+                str(one["mailboxes"]),
+                ago(one["since"], now),
+                ago(one["last_sign"], now),
+                one["detail"],
+            )
+        )
+    return made
+
+
+def _users(users: Sequence[dict[str, Any]], now: datetime) -> RenderableType:
+    """Those in trouble first."""
+    made = table("user", "mailbox", "state", "presence", "note", "read", "heard of", "reason")
+    for user in sorted(users, key=lambda user: not _in_trouble(user)):
+        made.add_row(
+            *cells(
+                user["sip"],
+                user["mailbox"],
+                user["state"],
+                None if user["activity"] is None else user["activity"] or "available",
+                user["note"],
+                ago(user["last_read"], now),
+                ago(user["last_proof_of_life"], now),
+                user["reason"],
+            )
+        )
+    return made
+
+
+def _in_trouble(user: dict[str, Any]) -> bool:
+    return user["state"] not in WELL
