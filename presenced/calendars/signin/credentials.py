@@ -44,6 +44,7 @@ class Certificate:
     """the certificate alone"""
     valid_from: datetime
     valid_until: datetime
+    path: Path
     kind: str = "certificate"
 
 
@@ -58,10 +59,10 @@ class FederatedToken:
 Credential = ClientSecret | Certificate | FederatedToken
 
 
-def read_credential(settings: ExchangeSettings, now: datetime) -> Credential:
-    """What these settings name, good at `now`; blocks on the disk. Raises SignInProblem."""
+def read_credential(settings: ExchangeSettings) -> Credential:
+    """What these settings name, whatever its dates; blocks on the disk. Raises SignInProblem."""
     if settings.certificate is not None:
-        return _check_dates(read_certificate(settings), settings.certificate, now)
+        return read_certificate(settings)
     if settings.federated_token_file is not None:
         return FederatedToken(_read_token(settings.federated_token_file))
     if not settings.client_secret:
@@ -73,12 +74,20 @@ def read_credential(settings: ExchangeSettings, now: datetime) -> Credential:
     return ClientSecret(settings.client_secret)
 
 
-def credential_expiry(settings: ExchangeSettings) -> datetime | None:
-    """When the app's credential expires, None where that is not known; blocks on the disk.
-
-    Raises SignInProblem where the certificate can't be read.
-    """
-    return read_certificate(settings).valid_until if settings.certificate is not None else None
+def check_dates(credential: Credential, now: datetime) -> None:
+    """Raise SignInProblem where Entra would refuse the credential at this time, as far as we can know."""
+    if not isinstance(credential, Certificate):
+        return
+    path = credential.path
+    if now >= credential.valid_until:
+        day = credential.valid_until.date().isoformat()
+        raise _unfit(
+            f"the certificate in {path} expired on {day}",
+            "make a new one, upload it under Certificates & secrets of the app and put it into the file",
+        )
+    if now < credential.valid_from:
+        day = credential.valid_from.date().isoformat()
+        raise _unfit(f"the certificate in {path} is valid only from {day}", "check the clock of this machine")
 
 
 def read_certificate(settings: ExchangeSettings) -> Certificate:
@@ -99,7 +108,11 @@ def read_certificate(settings: ExchangeSettings) -> Certificate:
             f"{path} holds no certificate for its key", "put the key and its certificate into one file"
         )
     return Certificate(
-        key, leaf.public_bytes(Encoding.PEM).decode(), leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        key,
+        leaf.public_bytes(Encoding.PEM).decode(),
+        leaf.not_valid_before_utc,
+        leaf.not_valid_after_utc,
+        path,
     )
 
 
@@ -139,19 +152,6 @@ def _open_pfx(data: bytes, path: Path, password: Secret) -> tuple[object, list[x
             "with AES)",
         ) from None
     return key, ([leaf] if leaf is not None else []) + list(others)
-
-
-def _check_dates(certificate: Certificate, path: Path, now: datetime) -> Certificate:
-    if now >= certificate.valid_until:
-        day = certificate.valid_until.date().isoformat()
-        raise _unfit(
-            f"the certificate in {path} expired on {day}",
-            "make a new one, upload it under Certificates & secrets of the app and put it into the file",
-        )
-    if now < certificate.valid_from:
-        day = certificate.valid_from.date().isoformat()
-        raise _unfit(f"the certificate in {path} is valid only from {day}", "check the clock of this machine")
-    return certificate
 
 
 def _read_token(path: Path) -> Secret:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from presenced.calendars.signin.credentials import read_credential
+from presenced.calendars.signin.credentials import check_dates, read_credential
 from presenced.calendars.signin.entra import Entra, Grant
 from presenced.calendars.signin.problems import SignInProblem
 from presenced.calendars.signin.refusals import Refused, explain
@@ -47,9 +47,10 @@ class AppIssuer:
         return False
 
     def _issue(self, claims: str, now: datetime) -> Grant:
-        credential = read_credential(self._settings, now)
+        credential = read_credential(self._settings)
         self.kind = credential.kind
         self.credential_expires_at = getattr(credential, "valid_until", None)
+        check_dates(credential, now)
         return self._entra.grant_to_app(credential, claims, now)
 
 

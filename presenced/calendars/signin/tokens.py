@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -200,6 +201,8 @@ class OAuthTokens:
             grant = await self._issuer.issue(claims)
         except SignInProblem as problem:
             raise self._note_failure(problem) from problem
+        except Exception as error:  # noqa: BLE001 - what it says may be secret; everybody waits for an answer
+            raise self._note_failure(_unexpected(error)) from None
         now = self._clock.now()
         lifetime = max(grant.lifetime, SHORTEST_LIFE)
         ahead = min(AHEAD, lifetime / 4)
@@ -250,6 +253,17 @@ class OAuthTokens:
             token.expires_at.isoformat(timespec="seconds"),
             ",".join(sorted(find_permissions(token.value.reveal()))) or "none named",
         )
+
+
+def _unexpected(error: Exception) -> SignInProblem:
+    """A fault of ours, told without its words."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    _log.error(
+        "sign-in failed unexpectedly error=%s at=%s:%s", type(error).__name__, where.filename, where.lineno
+    )
+    return SignInProblem(
+        f"the sign-in failed unexpectedly ({type(error).__name__})", remedy="look into the log, and report it"
+    )
 
 
 def build_tokens(

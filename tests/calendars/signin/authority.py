@@ -65,8 +65,8 @@ class Authority:
     interval: int = 5
     answer_instead: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """in place of the token endpoint"""
-    signed_in: bool = False
-    """somebody has entered the device code"""
+    pendings: int | None = 0
+    """how often nobody has entered the device code yet; None: nobody ever does"""
     tenants: tuple[str, ...] = (TENANT, "organizations")
     username: str = ACCOUNT
     seen: list[Mapping[str, str]] = field(default_factory=list)
@@ -76,6 +76,8 @@ class Authority:
     refresh_token: str = ""
     """the only one that is good"""
     device_code: str = ""
+    device_scope: str = ""
+    """what the code was asked for; the token is made for that (RFC 8628 section 3.1)"""
     slow_downs: int = 0
     used: set[str] = field(default_factory=set)
     """ids of assertions"""
@@ -123,7 +125,7 @@ class Authority:
         self.discoveries += 1
         tenant = request.match_info["tenant"]
         if tenant not in self.tenants:
-            return _refuse(No("invalid_tenant", 90002))
+            return refuse(No("invalid_tenant", 90002))
         return web.json_response(
             {
                 "issuer": self.url(tenant, "/v2.0"),
@@ -142,15 +144,15 @@ class Authority:
         try:
             return web.json_response(self._grant(request.match_info["tenant"], form))
         except No as no:
-            return _refuse(no)
+            return refuse(no)
 
     async def _device(self, request: web.Request) -> web.Response:
         form = await request.post()
         if form.get("client_id") != APP:
-            return _refuse(No("unauthorized_client", 700016))
+            return refuse(No("unauthorized_client", 700016))
         if "offline_access" not in str(form.get("scope")).split():
-            return _refuse(No("invalid_scope", 70011))
-        self.device_code = "planted-device-code"
+            return refuse(No("invalid_scope", 70011))
+        self.device_code, self.device_scope = "planted-device-code", str(form["scope"])
         return web.json_response(
             {
                 "user_code": "ABCD-EFGH",
@@ -200,10 +202,10 @@ class Authority:
         return self._answer({"aud": resource, "roles": [RESOURCES[resource][0]]})
 
     def _to_account(self, form: Mapping[str, str]) -> dict[str, object]:
-        wanted = form["scope"].split() if "scope" in form else []
+        wanted = (self.device_scope if form["grant_type"] == DEVICE else form["scope"]).split()
         (scope,) = [each for each in wanted if each.startswith("https://")] or [""]
         resource, _, name = scope.rpartition("/")
-        if form["grant_type"] == "refresh_token" and RESOURCES.get(resource, ("", ""))[1] != name:
+        if RESOURCES.get(resource, ("", ""))[1] != name:
             raise No("invalid_grant", 65001)
         self.refresh_token = f"planted-refresh-token-{self.issued}"
         payload = {"preferred_username": self.username, "sub": "s", "oid": "o", "tid": TENANT, "aud": APP}
@@ -232,7 +234,10 @@ class Authority:
         if self.slow_downs:
             self.slow_downs -= 1
             raise No("slow_down", 0)
-        if not self.signed_in:
+        if self.pendings is None:
+            raise No("authorization_pending", 70016)
+        if self.pendings:
+            self.pendings -= 1
             raise No("authorization_pending", 70016)
         self.device_code = ""
 
@@ -295,7 +300,7 @@ class Authority:
             raise No("invalid_client", 700024, 401)
 
 
-def _refuse(no: No) -> web.Response:
+def refuse(no: No) -> web.Response:
     codes = [no.number] if no.number else []
     return web.json_response(
         {

@@ -16,7 +16,7 @@ from presenced.calendars.signin.issuers import WITHIN
 from presenced.calendars.signin.problems import SignInProblem
 from presenced.calendars.signin.tokens import build_tokens
 from presenced.config.settings import ExchangeSettings, Secret, SyncType
-from tests.calendars.signin.authority import SECRET, Authority, No, _refuse
+from tests.calendars.signin.authority import SECRET, Authority, No, refuse
 from tests.calendars.signin.keys import (
     cert_pem,
     certificate,
@@ -205,10 +205,10 @@ async def test_after_a_refusal_the_next_try_really_asks(
 async def test_correlation_ids_are_for_the_log(
     authority: Authority, app_only: ExchangeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def refuse(_: web.Request) -> web.Response:
-        return _refuse(No("invalid_client", 7000222, 401))
+    async def expired(_: web.Request) -> web.Response:
+        return refuse(No("invalid_client", 7000222, 401))
 
-    authority.answer_instead = refuse
+    authority.answer_instead = expired
     with caplog.at_level(logging.INFO):
         problem = await refusal(app_only, authority)
     assert "has expired (AADSTS7000222)" in problem.reason
@@ -235,10 +235,10 @@ async def test_correlation_ids_are_for_the_log(
 async def test_a_busy_authority_is_left_alone(
     status: int, header: str, pause: int, authority: Authority, app_only: ExchangeSettings
 ) -> None:
-    async def refuse(_: web.Request) -> web.Response:
+    async def busy(_: web.Request) -> web.Response:
         return web.Response(status=status, headers={"Retry-After": header}, text="<html>busy</html>")
 
-    authority.answer_instead = refuse
+    authority.answer_instead = busy
     clock = FakeClock(datetime(2026, 11, 16, 8, tzinfo=UTC))
     tokens = build_tokens(app_only, clock, None, authority_host=authority.host)
     with pytest.raises(SignInProblem, match=f"HTTP {status}") as caught:
