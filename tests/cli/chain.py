@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import trustme
 
 from presenced.cli.connect.chain import connect
@@ -144,6 +146,15 @@ class Chain:
             found.setdefault(step.name, []).append(step)
         assert self.failures == len({step.name for step in self.steps if step.verdict is Verdict.FAIL})
         return found
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass, and the sockets work, until it is so."""
+        for _ in range(1500):
+            if condition():
+                return
+            await self.clock.advance(timedelta(seconds=0.25), turns=3)
+            await asyncio.sleep(0.002)
+        pytest.fail("it never came to this")
 
     async def close(self) -> None:
         if self._dialling is not None:

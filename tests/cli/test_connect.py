@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -13,9 +14,12 @@ import pytest
 import trustme
 from click.testing import CliRunner
 
+from presenced import __version__
 from presenced.cli.connect.course import Step, Verdict
 from presenced.cli.main import main
+from presenced.config.loading import load
 from presenced.core.replica import PbxUser
+from presenced.daemon.supervisor import Supervisor
 from presenced.sim.exchange.faults import Trouble
 from presenced.sim.stage import USER
 from presenced.store.sqlite import open_store
@@ -390,7 +394,7 @@ async def test_a_pbx_dials(chain: Chain) -> None:
     [socket_step] = steps["pbx listening"]
     assert socket_step.verdict is OK
     url = f"https://localhost:{port}/DOMAIN/presenced/presenced"
-    assert f"enter {url} as the URL of the App object" in socket_step.what
+    assert f"URL of the App object: {url}" in socket_step.what
     assert steps["pbx certificate"][0].verdict is OK
     assert "certificate for localhost, 127.0.0.1" in steps["pbx certificate"][0].what
     [login] = steps["pbx login"]
@@ -420,6 +424,7 @@ async def test_nobody_dials_and_nobody_is_known(chain: Chain) -> None:
     [login] = steps["pbx login"]
     assert login.verdict is NOTE
     assert login.what == "no PBX has dialled within 10 s"
+    assert "enter the URL https://localhost:" in login.remedy
     assert "check marks Websocket, PBX and TableUsers" in login.remedy
     assert chain.failures == 1
 
@@ -534,3 +539,33 @@ def test_problems_of_the_file_come_first(tmp_path: Path) -> None:
     path.write_text(SMALL + "frob = 2\n")
     result = CliRunner().invoke(main, ["check", "-c", str(path), "--connect"])
     assert (result.exit_code, result.stdout) == (78, "")
+
+
+async def test_the_daemon_is_running(chain: Chain) -> None:
+    """It has the port, and knows how the PBX stands and whom to try."""
+    await chain.open_exchange()
+    chain.pbx_keys["listen"] = f"127.0.0.1:{free_port()}"
+    supervisor = Supervisor(load(chain.write_ini()), chain.clock)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        await chain.until(supervisor.ready.is_set)
+        assert supervisor.engine is not None
+        roster = supervisor.engine.roster
+        before = await chain.check()
+        assert before["pbx listening"][0].verdict is NOTE
+        assert f"the running daemon (presenced {__version__}) listens on" in before["pbx listening"][0].what
+        [login] = before["pbx login"]
+        assert login.verdict is FAIL
+        assert login.what == "the running daemon has no link to the PBX: no PBX has connected yet"
+        chain.dial(supervisor.link.port)
+        await chain.until(lambda: any(keeper.mailbox for keeper in roster.keepers.values()))
+        chain.steps.clear()
+        after = await chain.check()
+        assert after["pbx login"][0].what == "the running daemon is linked to master"
+        assert after["user"][0].what == f"ann ({ANN}), the first user of the running daemon"
+        assert after["pbx certificate"][0].verdict is OK
+        assert chain.failures == 0
+    finally:
+        supervisor.stop()
+        await chain.until(running.done)
+        await running

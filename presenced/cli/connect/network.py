@@ -12,7 +12,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, TypeAlias
@@ -173,15 +173,16 @@ async def greet(target: Target, trust: Trust, clock: Clock, *, verify: bool) -> 
             f"{target.place} broke off the TLS handshake: {problem.strerror or problem}",
             "check the certificate and the TLS versions of the server",
         ) from None
-    return describe(certificate, version, target.host, clock.now())
+    found = describe(certificate, target.host, clock.now())
+    return replace(found, what=f"{version}, {found.what}")
 
 
-def describe(certificate: Mapping[str, Any], version: str, host: str, now: datetime) -> Finding:
+def describe(certificate: Mapping[str, Any], host: str, now: datetime) -> Finding:
     """A certificate that was accepted, in words; a note where it ends soon."""
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
     days = (ends - now) // timedelta(days=1)
     issuer = _name_in(certificate.get("issuer", ())) or "an unnamed authority"
-    what = f"{version}, certificate for {host} issued by {issuer}, valid until {ends:%Y-%m-%d} ({days} days)"
+    what = f"certificate for {host} issued by {issuer}, valid until {ends:%Y-%m-%d} ({days} days)"
     if ends - now < SOON:
         return Finding(
             what, f"renew the certificate of {host}: it ends in {days} days, then nothing works", Verdict.NOTE

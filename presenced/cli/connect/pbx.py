@@ -154,7 +154,9 @@ class PbxSide:
         if task.done():
             return await self._explain_taken(task)
         await self._look_at_certificate(self._link.port)
-        return Finding(f"listens on {self._place()}; {self._enter_url()}", self._reachable())
+        return Finding(
+            f"listens on {self._place()}; URL of the App object: {self._app_url()}", self._reachable()
+        )
 
     async def _explain_taken(self, task: asyncio.Task[None]) -> Finding:
         try:
@@ -174,7 +176,8 @@ class PbxSide:
         await self._look_at_certificate(port)
         version = self.daemon.get("version", "")
         return Finding(
-            f"the running daemon (presenced {version}) listens on {self._place()}; {self._enter_url()}",
+            f"the running daemon (presenced {version}) listens on {self._place()}; "
+            f"URL of the App object: {self._app_url()}",
             verdict=Verdict.NOTE,
         )
 
@@ -191,7 +194,7 @@ class PbxSide:
         host = f"[{where.host}]" if ":" in where.host else where.host
         return f"{host}:{self._link.port or where.port}"
 
-    def _enter_url(self) -> str:
+    def _app_url(self) -> str:
         """The URL of the App object: its last part is the app's name, and is stripped when dialled."""
         secure = self._pbx.tls_certificate is not None
         shown = self._certificate if isinstance(self._certificate, Mapping) else {}
@@ -201,8 +204,7 @@ class PbxSide:
         app = self._pbx.app_name or "presenced"
         port = self._link.port or self._pbx.listen.port
         url = f"http{'s' if secure else ''}://{host}:{port}/{domain or 'DOMAIN'}/presenced/{app}"
-        hint = "" if domain else " (DOMAIN is the PBX's)"
-        return f"enter {url} as the URL of the App object on the PBX{hint}"
+        return url if domain else f"{url} (DOMAIN is the PBX's)"
 
     def _own_name(self) -> str:
         host = self._pbx.listen.host
@@ -237,7 +239,7 @@ class PbxSide:
             raise self._certificate
         certificate = self._certificate or {}
         names = ", ".join(names_in(certificate)) or "no name"
-        return describe(certificate, "shown to the PBX", names, self._clock.now())
+        return describe(certificate, names, self._clock.now())
 
     async def _judge_login(self, patience: timedelta) -> Finding:
         if self.daemon is not None:
@@ -249,7 +251,7 @@ class PbxSide:
             raise StepFailed(*objection)
         return Finding(
             f"no PBX has dialled within {patience.total_seconds():g} s",
-            f"on the PBX's App object {self._enter_url().removeprefix('enter ')}; {MARKS}; "
+            f"on the PBX's App object enter the URL {self._app_url()}, {MARKS}; "
             "and let the PBX reach this port",
             Verdict.NOTE,
         )
@@ -277,7 +279,7 @@ class PbxSide:
             return Finding(f"the running daemon is linked to {pbx['name']}")
         raise StepFailed(
             f"the running daemon has no link to the PBX: {pbx['reason']}",
-            f"on the PBX's App object {self._enter_url().removeprefix('enter ')}; {MARKS}",
+            f"on the PBX's App object enter the URL {self._app_url()}, and {MARKS}",
         )
 
     # --- either --------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ def try_out(settings: Settings, *, user: str, as_json: bool) -> None:
 
     failures = asyncio.run(connect(settings, SystemClock(), tell, user=user))
     if not as_json:
-        click.echo(f"{settings.path}: {f'{failures} steps failed' if failures else 'ok'}")
+        failed = f"{failures} step{'s' * (failures > 1)} failed"
+        click.echo(f"{settings.path}: {failed if failures else 'ok'}")
     if failures:
         sys.exit(1)
 
