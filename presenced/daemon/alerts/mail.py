@@ -55,11 +55,10 @@ class Mail:
 
     async def deliver(self, notice: Notice, origin: Origin) -> None:
         """Hand the mail to the server; raises Undelivered."""
-        message = compose(notice, origin, self._settings)
         where = f"the mail server {self._host}:{self._port}"
         try:
             async with self._clock.timeout(PATIENCE):
-                refused = await self._send(message, origin)
+                refused = await self._send(compose(notice, origin, self._settings), origin)
         except TimeoutError:
             raise Undelivered(f"{where} did not answer in time", remedy=_CHECK_SERVER) from None
         except (SMTPException, OSError, ValueError) as problem:
