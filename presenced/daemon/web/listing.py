@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+from unicodedata import combining, normalize
 
 from presenced.daemon.keeper import Keeper
 
@@ -62,7 +64,13 @@ def _activity(keeper: Keeper) -> str:
 
 def _name(keeper: Keeper) -> tuple[str, str]:
     user = keeper.user
-    return (user.cn or user.sip).casefold(), user.guid
+    return _folded(user.cn or user.sip), user.guid
+
+
+@lru_cache(maxsize=20_000)
+def _folded(name: str) -> str:
+    """So that Ä stands with A, and not behind Z."""
+    return "".join(letter for letter in normalize("NFKD", name) if not combining(letter)).casefold()
 
 
 _KEYS: Mapping[str, Callable[[Keeper], Any]] = {

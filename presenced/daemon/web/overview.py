@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import Any
 
 from aiohttp import web
 
-from presenced.core.ports import StoreProblem
+from presenced.core.ports import MailboxState, StoreProblem
 from presenced.daemon.health import examine
 from presenced.daemon.web.listing import count_activities, count_states
 from presenced.daemon.web.live import Regions
-from presenced.daemon.web.site import Site
+from presenced.daemon.web.site import Site, name_of
 
 _LATEST = 15
+_SHOWN_TROUBLED = 5
+_TROUBLED = frozenset({MailboxState.BLOCKED, MailboxState.FAILING})
 _BACKOFFS = 8
 """listed; the rest is counted"""
 WORKS = {"lookups": "Looking up mailboxes", "reads": "Reading calendars"}
@@ -54,9 +57,20 @@ class Overview:
             "by_state": count_states(keepers),
             "by_activity": count_activities(keepers),
             "users": len(engine.roster.keepers),
+            **self._troubled(),
             "progress": {
                 WORKS.get(name, name): work for name, work in engine.milestones.as_json().items() if work
             },
+        }
+
+    def _troubled(self) -> dict[str, Any]:
+        """Those whose mailbox can't be read: the first few with what to do, the others as a number."""
+        keepers = self._site.engine.roster.keepers.values()
+        troubled = [keeper for keeper in keepers if keeper.sync and keeper.state in _TROUBLED]
+        first = nsmallest(_SHOWN_TROUBLED, troubled, key=lambda keeper: (keeper.state.value, name_of(keeper)))
+        return {
+            "troubled": [self._site.user_line(keeper) for keeper in first],
+            "more_troubled": len(troubled) - len(first),
         }
 
     async def _latest(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"number": number, "span": span, "percent": percent}
+        self._environment.filters |= {"number": number, "span": span, "percent": percent, "sentence": sentence}
 
     def render(self, template: str, **values: Any) -> str:
         """The template's text, filled in."""
@@ -79,6 +79,11 @@ class Times:
         return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
             full.isoformat(timespec="milliseconds"), f"{full:%A, %-d %B %Y, %H:%M:%S %Z}", more, text
         )
+
+
+def sentence(words: str) -> str:
+    """The words as a sentence begins and goes on: a capital at its front, no full stop at its end."""
+    return words[:1].upper() + words[1:].rstrip(". ")
 
 
 def number(value: float) -> str:

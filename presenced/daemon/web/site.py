@@ -125,6 +125,7 @@ class Site:
             "mailbox": mailbox,
             "state": state_of(keeper),
             "reason": keeper.reason if keeper.sync else "",
+            "remedy": keeper.remedy if keeper.sync else "",
             "shown": self.show(keeper.wanted, keeper),
             "waits": keeper.to_write() is not None,
             "error": keeper.write_error,
