@@ -142,6 +142,7 @@ class Play:
             async with asyncio.TaskGroup() as tasks:
                 daemon = tasks.create_task(supervisor.run())
                 await supervisor.ready.wait()
+                self._tell_how_to_ask(supervisor.socket)
                 url = f"wss://{HOST}:{supervisor.link.port}/{DOMAIN}/presenced"
                 tls = self._stage.certificates.for_client()
                 company = [
@@ -164,6 +165,12 @@ class Play:
         if supervisor.web is not None:
             await supervisor.web.listening.wait()
             self._view.open(f"http://{HOST}:{supervisor.web.port}/", ini)
+
+    def _tell_how_to_ask(self, socket: Path) -> None:
+        """On standard error: standard output is for presences."""
+        name = self._cast.users[0].h323
+        click.echo(f"Ask it: presenced explain {name} --socket {socket}", err=True)
+        click.echo(f"        presenced status --socket {socket}", err=True)
 
     async def _end(self, supervisor: Supervisor, length: timedelta) -> None:
         await self._clock.sleep(length)

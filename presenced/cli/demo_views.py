@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from presenced.core.reading import Unreadable, read
+from presenced.cli.terminal import text_of
 from presenced.sim.pbx import PresenceWritten
 
 _CAUSED = timedelta(seconds=10)
@@ -147,7 +147,7 @@ class LiveView(View):
             table.add_row(
                 write.sip,
                 Text(write.activity or "available", style=colour),
-                Text(_text_of(write.note)),
+                Text(text_of(write.note)),
                 f"{write.t.astimezone():%H:%M:%S}",
             )
         head = Text(
@@ -162,14 +162,6 @@ class LiveView(View):
             *self._events,
             Text("Ctrl-C ends the demo", style="dim"),
         )
-
-
-def _text_of(note: str) -> str:
-    """The note without its tags."""
-    try:
-        return read(note).text
-    except Unreadable:
-        return note
 
 
 def _in_words(view: View) -> str:

@@ -68,7 +68,14 @@ class Resolving:
                 self.work.drop(gone)
             if known and self._watch.door is not None:
                 await self._resolve(self._watch.door, known)
+            elif known:
+                self._wait_for_door(known)
             beat()
+
+    def _wait_for_door(self, guids: Sequence[str]) -> None:
+        """Nobody can be asked: a door that opens looks everybody up who has no mailbox."""
+        for guid in guids:
+            self.work.drop(guid)
 
     async def _resolve(self, door: CalendarDoor, guids: Sequence[str]) -> None:
         keepers = self._roster.keepers

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -18,14 +19,17 @@ from typing import Any
 from presenced.calendars.discovery.finder import Finder
 from presenced.calendars.ews.client import EwsDoor
 from presenced.calendars.transport.http_carrier import HttpCarrier
+from presenced.calendars.transport.record import RequestRecord
 from presenced.config.changes import Changes, compare
 from presenced.config.loading import load
 from presenced.config.problems import ConfigProblems
 from presenced.config.settings import ExchangeSettings, Settings, SyncType
 from presenced.core.ports import CalendarDoor, CalendarListener, Clock, DoorProblem, PbxListener
 from presenced.daemon.backoff import Backoff
+from presenced.daemon.control import Control
 from presenced.daemon.engine import CalendarFactory, Engine
 from presenced.daemon.logs import set_up_logging
+from presenced.daemon.meeting_place import is_service, socket_of
 from presenced.daemon.pulse import ServiceManager
 from presenced.daemon.questions import Questions
 from presenced.daemon.web.service import Web
@@ -40,12 +44,14 @@ _RETRY = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 _LOOK_AT_FILE = timedelta(seconds=5)
 
 
-def calendar_factory(settings: ExchangeSettings, clock: Clock) -> CalendarFactory:
-    """How to open the calendar door these settings ask for."""
+def calendar_factory(
+    settings: ExchangeSettings, clock: Clock, observe: Callable[[RequestRecord], None] | None = None
+) -> CalendarFactory:
+    """How to open the calendar door these settings ask for; `observe` is told of every request."""
 
     @asynccontextmanager
     async def open_door(listener: CalendarListener) -> AsyncIterator[CalendarDoor]:
-        async with HttpCarrier(settings, clock) as carrier:
+        async with HttpCarrier(settings, clock, observe=observe) as carrier:
             yield EwsDoor(settings, carrier, Finder(settings, carrier, clock), listener, clock)
 
     return open_door
@@ -61,6 +67,8 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen = _modified(settings.path)
         self.engine: Engine | None = None
+        self.questions: Questions | None = None
+        """what the socket and the page answer from, once running"""
         self.ready = asyncio.Event()
         """set when the link listens, or dials"""
         self.web: Web | None = None
@@ -83,13 +91,14 @@ class Supervisor:
         store = await open_store(self._settings.store.path, self._clock)
         try:
             engine = self.engine = Engine(self._settings, store, self._clock, self._new_link)
-            questions = Questions(engine, store, self._clock, self.reload)
+            await engine.restore()
+            questions = self.questions = Questions(engine, store, self._clock, self.reload)
             self._new_web: Callable[[], Web] = lambda: Web(
                 self._settings.web, engine, store, self._clock, questions
             )
-            await engine.restore()
             manager = ServiceManager(self._clock, engine.pulse)
             async with asyncio.TaskGroup() as group:
+                self._open_questions(group, questions)
                 await self._start(group, engine, manager)
                 with _signals({"SIGTERM": self.stop, "SIGINT": self.stop, "SIGHUP": self.reload}):
                     while await self._wishes.get() == "reload":
@@ -130,6 +139,19 @@ class Supervisor:
     def link(self) -> PbxLink:
         """The link to the PBX, once running."""
         return self._link
+
+    @property
+    def socket(self) -> Path:
+        """Where the commands `explain` and `status` ask."""
+        return socket_of(self._settings.store.path, os.environ)
+
+    # --- who asks ---
+
+    def _open_questions(self, group: asyncio.TaskGroup, questions: Questions) -> None:
+        """Answer the admin from the start on, whatever becomes of the doors."""
+        store, group_too = self._settings.store.path, is_service(os.environ)
+        control = Control(self.socket, questions, store=store, group=group_too)
+        self._begin(group, "control", control.run())
 
     # --- doors ---
 
@@ -181,7 +203,8 @@ class Supervisor:
         if exchange.sync_type is SyncType.DISABLED:
             engine.roster.clear()
         else:
-            self._begin(group, "calendars", engine.keep_calendars(calendar_factory(exchange, self._clock)))
+            factory = calendar_factory(exchange, self._clock, engine.requests.add_carried)
+            self._begin(group, "calendars", engine.keep_calendars(factory))
 
     def _begin(self, group: asyncio.TaskGroup, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = group.create_task(work, name=name)

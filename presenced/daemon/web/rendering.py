@@ -26,7 +26,12 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"number": number, "span": span, "percent": percent, "sentence": sentence}
+        self._environment.filters |= {
+            "number": number,
+            "span": span,
+            "percent": percent,
+            "sentence": sentence,
+        }
 
     def render(self, template: str, **values: Any) -> str:
         """The template's text, filled in."""
