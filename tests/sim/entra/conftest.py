@@ -10,5 +10,5 @@ from tests.sim.entra.house import House, opened
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with opened(tmp_path) as house:
+    async with opened(tmp_path, House) as house:
         yield house

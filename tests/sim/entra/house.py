@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import jwt
@@ -209,10 +209,15 @@ class House:
         return await self.post(f"{tenant}/oauth2/v2.0/token", form | changes)
 
 
+Kind = TypeVar("Kind", bound=House)
+
+
 @asynccontextmanager
-async def opened(folder: Path, now: datetime | None = None) -> AsyncIterator[House]:
+async def opened(
+    folder: Path, make: Callable[[Path, datetime | None], Kind], now: datetime | None = None
+) -> AsyncIterator[Kind]:
     """A house whose provider listens."""
-    house = House(folder, now)
+    house = make(folder, now)
     await house.entra.start(house.certificates.for_server())
     connector = aiohttp.TCPConnector(ssl=house.certificates.for_client())
     try:

@@ -30,7 +30,7 @@ USER_SCOPES = [f"{EXCHANGE}/EWS.AccessAsUser.All"]
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with opened(tmp_path, datetime.now(UTC).replace(microsecond=0)) as house:
+    async with opened(tmp_path, House, datetime.now(UTC).replace(microsecond=0)) as house:
         yield house
 
 
