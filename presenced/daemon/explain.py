@@ -54,7 +54,7 @@ async def explain(
 ) -> dict[str, Any]:
     """The whole explanation; `at` None: as of now. Times are in the user's presence zone."""
     case = Case(keeper, Origins(engine.settings, keeper.user.addresses), now if at is None else at, now)
-    decision, why_not = _decide(case)
+    decision, why_not = _decide(case, engine)
     return {
         "at": case.local(case.at),
         "timezone": keeper.admission.timezone,
@@ -113,9 +113,11 @@ def _mailbox(case: Case, engine: Engine) -> dict[str, Any]:
 # --- the decision ---
 
 
-def _decide(case: Case) -> tuple[Decision | None, str]:
+def _decide(case: Case, engine: Engine) -> tuple[Decision | None, str]:
     """What the daemon decides at that instant, or why it decides nothing."""
     keeper = case.keeper
+    if not engine.calendars_wanted:
+        return None, "no calendar is followed at all: sync_type = disabled"
     if not keeper.sync:
         (sync,) = (origin for origin in case.origins.of_person() if origin.key == "sync")
         return None, f"this user's calendar is not followed: {sync}"
@@ -158,13 +160,21 @@ def _current(case: Case, current: Appointment) -> dict[str, Any]:
 def _appointment(case: Case, appointment: Appointment) -> dict[str, Any]:
     return {
         "id": appointment.id,
-        "title": HIDDEN if appointment.subject is None else appointment.subject or UNTITLED,
+        "title": _title(case, appointment),
         "start": case.local(appointment.start),
         "end": case.local(appointment.end),
         "all_day": appointment.all_day,
         "show_as": appointment.show_as.value,
         "prioritized": appointment.prioritized,
     }
+
+
+def _title(case: Case, appointment: Appointment) -> str:
+    """A title read before the settings began to hide it may still be here until the next read."""
+    shown = case.keeper.admission.subject_shown and not appointment.sensitivity.hides_title
+    if appointment.subject is None or not shown:
+        return HIDDEN
+    return appointment.subject or UNTITLED
 
 
 def _why(

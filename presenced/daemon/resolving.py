@@ -68,7 +68,14 @@ class Resolving:
                 self.work.drop(gone)
             if known and self._watch.door is not None:
                 await self._resolve(self._watch.door, known)
+            elif known:
+                self._wait_for_door(known)
             beat()
+
+    def _wait_for_door(self, guids: Sequence[str]) -> None:
+        """Nobody can be asked: a door that opens looks everybody up who has no mailbox."""
+        for guid in guids:
+            self.work.drop(guid)
 
     async def _resolve(self, door: CalendarDoor, guids: Sequence[str]) -> None:
         keepers = self._roster.keepers
@@ -112,7 +119,7 @@ class Resolving:
 
     def _put_off(self, guids: Sequence[str], problem: DoorProblem) -> None:
         self._failures += 1
-        self._watch.standing.fails("lookups", problem.reason)
+        self._watch.standing.fails("lookups", problem.told)
         pause = problem.retry_after or _RETRY.pause(self._failures)
         log.error(
             "mailboxes can't be looked up because=%s remedy=%s retry_in=%ds",
