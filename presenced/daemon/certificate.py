@@ -57,7 +57,7 @@ class CertificateWatch:
     def credentials(self) -> Iterator[Credential]:
         """The certificate, for the alerts."""
         link = self._link()
-        if link.certificate_expires_at is not None:
+        if link.certificate_files:
             what = f"the certificate shown to the PBX ({link.certificate_files[0]})"
             yield Credential("pbx-certificate", what, link.certificate_expires_at, _RENEW)
 

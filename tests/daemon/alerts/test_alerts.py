@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -131,8 +132,9 @@ async def test_one_channel_in_trouble_keeps_no_other_waiting() -> None:
 
 
 async def test_trouble_that_lasts_is_tried_hourly_and_given_up_after_days(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("presenced.daemon.alerts.alerts.GIVEN_UP_AFTER", timedelta(hours=2.5))
     wire = Wire()
     wire.trouble = Undelivered("the login was refused", remedy="check smtp_url", lasting=True)
     async with bench(mail=wire) as desk:
@@ -142,7 +144,7 @@ async def test_trouble_that_lasts_is_tried_hourly_and_given_up_after_days(
             await desk.minutes(125)
             assert wire.tries == 3
             assert "because=the login was refused remedy=check smtp_url retry_in=3600s" in caplog.text
-            await desk.minutes(60 * 47)
+            await desk.minutes(60)
         assert "a notice is given up channel=mail cause=pbx" in caplog.text
         assert desk.engine.alerts.waiting == 0
 
@@ -189,6 +191,17 @@ async def test_a_credential_about_to_expire_is_told_at_each_stage() -> None:
         desk.engine.alerts.credentials = tuple
         await desk.minutes(1)
         assert wire.kinds.endswith(" over:credential:c")
+
+
+async def test_a_credential_not_known_yet_is_not_over() -> None:
+    wire, clock = Wire(), FakeClock()
+    known = Credential("c", "the certificate", clock.now() + timedelta(days=3), "renew it")
+    async with bench(clock=clock, mail=wire) as desk:
+        desk.pbx.link()
+        for shown in (known, replace(known, expires_at=None), known):
+            desk.engine.alerts.credentials = lambda shown=shown: [shown]  # type: ignore[misc]
+            await desk.minutes(1)
+        assert wire.kinds == "begun:credential:c"
 
 
 async def test_a_failing_look_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from presenced.config.settings import ExchangeSettings, PbxSettings
-from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
+from presenced.config.settings import ExchangeSettings, PbxSettings, SyncType
+from presenced.core.ports import CalendarDoorStatus, DoorProblem, MailboxProblem, MailboxState, SignInStatus
 from presenced.daemon.alerts.cases import Cause, Look
 from presenced.daemon.alerts.gathering import Credential, View, gather
 from presenced.store.memory import MemoryStore
@@ -140,3 +141,30 @@ async def test_credentials(running: Running, left: timedelta, stage: int | None,
     for cause in found:
         assert (cause.key, cause.remedy, cause.patient) == ("credential:x", "Renew it.", False)
         assert cause.summary == f"the certificate (x.pem) {words}"
+
+
+async def test_the_certificate_of_the_app(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    await start(running)
+    exchange = ExchangeSettings(sync_type=SyncType.GRAPH, certificate=Path("/etc/presenced/app.pem"))
+    running.engine.settings = settings_for(exchange=exchange)
+    assert look(running) == Look((), ("credential:app-certificate",))
+    end = running.clock.now() + timedelta(days=5)
+    sign_in = SignInStatus("certificate", "", healthy=True, credential_expires_at=end)
+    status = CalendarDoorStatus("scripted", healthy=True, reason="", sign_in=sign_in)
+    monkeypatch.setattr(running.calendars, "status", lambda: status)
+    (cause,) = look(running).causes
+    assert cause.summary == "the certificate the app signs in with (/etc/presenced/app.pem) expires in 5 days"
+    assert "Certificates & secrets" in cause.remedy
+
+
+async def test_a_sign_in_that_fails_says_itself_what_to_do(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await start(running)
+    sign_in = SignInStatus(
+        "client secret", "", healthy=False, reason="it expired", remedy="make another secret"
+    )
+    status = CalendarDoorStatus("scripted", healthy=False, reason="it expired", sign_in=sign_in)
+    monkeypatch.setattr(running.calendars, "status", lambda: status)
+    (cause,) = look(running).causes
+    assert (cause.reason, cause.remedy) == ("It expired.", "Make another secret.")
