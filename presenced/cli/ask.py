@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 import click
 
-from presenced.cli.check import load_or_exit
+from presenced.cli.configuration import load_or_exit
 from presenced.cli.endings import Failed
 from presenced.config.loading import load
 from presenced.config.problems import ConfigProblems
@@ -63,10 +63,12 @@ def ask(question: str, query: Mapping[str, str], *, ini: Path | None, socket: Pa
             return asyncio.run(_fetch(place, question, query))
         except _NoAnswer as none:
             silent.append(str(none))
-    raise Failed(
-        f"no daemon answers: {'; '.join(silent)}. Start it (systemctl start presenced), "
-        "or name its socket with --socket."
+    remedy = (
+        "Its log names its socket (answering questions socket=...)."
+        if socket is not None
+        else "Start it (systemctl start presenced), or name its socket with --socket."
     )
+    raise Failed(f"no daemon answers: {'; '.join(silent)}. {remedy}")
 
 
 def _places(ini: Path | None) -> list[Place]:
@@ -75,12 +77,28 @@ def _places(ini: Path | None) -> list[Place]:
     try:
         store = load(path, secrets_looked_up=False).store.path
     except ConfigProblems:
-        if ini is None and SERVICE_SOCKET.exists():
+        if ini is None and _may_be_there(SERVICE_SOCKET):
             return [Place(SERVICE_SOCKET)]  # a running daemon can be asked what it says to a wrong file
+        if ini is None and not _may_be_there(path):
+            raise Failed(
+                f"no daemon is found: there is neither {path} nor {SERVICE_SOCKET}; "
+                "name its file with -c or its socket with --socket."
+            ) from None
         load_or_exit(path, secrets_looked_up=False)
         raise
     own = [Place(socket_of(store, os.environ)), Place(socket_of(store, {}))]
     return list(dict.fromkeys((*own, Place(SERVICE_SOCKET, str(store)))))
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether it is there, or in a folder that this user may not look into."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 async def _fetch(place: Place, question: str, query: Mapping[str, str]) -> Any:
@@ -110,7 +128,7 @@ def _why(socket: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no socket {socket}"
     if isinstance(error, PermissionError):
-        return f"you may not open {socket}, its owner and root may"
+        return f"you may not open {socket}: ask as root (sudo) or as the user the daemon runs as"
     if isinstance(error, ConnectionRefusedError):
         return f"nobody listens at {socket} any more"
     return f"{socket} can't be opened ({error.strerror or error})"

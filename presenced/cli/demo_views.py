@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from presenced.core.reading import Unreadable, read
+from presenced.cli.terminal import text_of
 from presenced.sim.pbx import PresenceWritten
 
 _CAUSED = timedelta(seconds=10)
@@ -57,6 +57,11 @@ class View(ABC):
             "changes": self.changes,
             "latency_ms": {"p50": _percentile(self._latencies, 50), "p99": _percentile(self._latencies, 99)},
         }
+
+    def open(self, page: str, ini: str) -> None:
+        """Where the status page is, and the file to change."""
+        click.echo(f"Status page: {page}", err=True)
+        click.echo(f"Settings:    {ini} (change it; it is taken over at once)", err=True)
 
     @abstractmethod
     def show(self, write: PresenceWritten) -> None:
@@ -110,7 +115,11 @@ class LiveView(View):
         super().__init__()
         self._presences: dict[str, PresenceWritten] = {}
         self._events: deque[Text] = deque(maxlen=8)
+        self._places = Text()
         self._live = Live(console=Console(), refresh_per_second=8, get_renderable=self._picture)
+
+    def open(self, page: str, ini: str) -> None:
+        self._places = Text(f"status page {page}   settings {ini}", style="bold", overflow="fold")
 
     def show(self, write: PresenceWritten) -> None:
         self._presences[write.guid] = write
@@ -131,28 +140,28 @@ class LiveView(View):
         table = Table(expand=True, header_style="bold", box=None)
         for name in ("user", "activity", "presence", "since"):
             table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=4 if name == "presence" else None)
-        room = max(self._live.console.height - 14, 4)
+        room = max(self._live.console.height - 16, 4)
         shown = sorted(self._presences.values(), key=lambda write: write.t, reverse=True)[:room]
         for write in sorted(shown, key=lambda write: write.sip):
             colour = _COLOURS.get(write.activity, "white")
             table.add_row(
                 write.sip,
                 Text(write.activity or "available", style=colour),
-                Text(_text_of(write.note)),
+                Text(text_of(write.note)),
                 f"{write.t.astimezone():%H:%M:%S}",
             )
         head = Text(
             f"{len(self._users)} users, {self.changes} calendar changes, {self.writes} presences written"
         )
-        return Group(head, Text(), table, Text(), *self._events, Text("Ctrl-C ends the demo", style="dim"))
-
-
-def _text_of(note: str) -> str:
-    """The note without its tags."""
-    try:
-        return read(note).text
-    except Unreadable:
-        return note
+        return Group(
+            head,
+            self._places,
+            Text(),
+            table,
+            Text(),
+            *self._events,
+            Text("Ctrl-C ends the demo", style="dim"),
+        )
 
 
 def _in_words(view: View) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import click
 
 from presenced.cli.ask import ask, daemon_options
 from presenced.cli.moment import read_moment
-from presenced.cli.terminal import open_console, pairs
+from presenced.cli.terminal import open_console, pairs, shown
 
+DEFAULT = "default"
+"""where a setting comes from that nobody set"""
 Row = tuple[str, str]
 
 
@@ -40,35 +42,32 @@ def explain(
 def rows(answer: dict[str, Any]) -> Iterator[Row]:
     """The explanation for people: label and text."""
     user, at = answer["user"], answer["at"]
-    names = ", ".join(filter(None, (user["cn"], user["guid"])))
-    yield "user", f"{user['sip']} ({names}), as of {_local(at, '')} {answer['timezone']}"
+    yield "user", ", ".join(filter(None, (user["sip"], user["cn"], f"guid {user['guid']}")))
+    yield "as of", f"{_local(at, '')} {answer['timezone']}"
     yield from _presence_rows(answer, at)
-    for caution in answer["cautions"]:
-        yield "mind", caution
     yield from _mailbox_rows(answer["mailbox"], at)
     yield from _pbx_rows(answer, at)
     for coming in answer["next"]:
         yield "next", f"{_local(coming['at'], at)}  {coming['what']}{_then(coming)}"
-    for setting in (*answer["settings"], *answer["mapping"]):
-        yield "settings", f"{setting['key']} = {setting['value']}  ({setting['where']})"
+    yield from _setting_rows((*answer["settings"], *answer["mapping"]))
 
 
 def _presence_rows(answer: dict[str, Any], at: str) -> Iterator[Row]:
     decision = answer["decision"]
+    yield "presence", shown(decision) if decision else f"none decided: {answer['undecided']}"
+    for caution in answer["cautions"]:
+        yield "caution", caution
     if decision is None:
-        yield "presence", f"none: {answer['undecided']}"
         return
-    until = f", until {_local(decision['until'], at)}" if decision["until"] else ""
-    yield "presence", f"{_shown(decision)}{until}"
-    current = decision["current"]
+    rule, current = f"{decision['sentence']} [{decision['rule']}]", decision["current"]
     if current is None:
-        yield "because", decision["sentence"]
+        yield "because", rule
     else:
         mapped = current["mapped"]
-        yield "because", f"{_appointment(current, at)}: {decision['sentence']}"
-        yield "because", f"{mapped['key']} = {mapped['value']}  ({mapped['where']})"
+        yield "because", f"{_appointment(current, at)}: {rule}"
+        yield "because", f"mapped by {mapped['key']} = {mapped['value']} ({mapped['where']})"
     for ignored in decision["ignored"]:
-        yield "not shown", f"{_appointment(ignored, at)}: {ignored['sentence']}"
+        yield "not shown", f"{_appointment(ignored, at)}: {ignored['sentence']} [{ignored['why']}]"
 
 
 def _mailbox_rows(mailbox: dict[str, Any], at: str) -> Iterator[Row]:
@@ -76,32 +75,29 @@ def _mailbox_rows(mailbox: dict[str, Any], at: str) -> Iterator[Row]:
     if mailbox["remedy"]:
         yield "mailbox", f"what to do: {mailbox['remedy']}"
     for candidate in mailbox["candidates"]:
-        yield "mailbox", f"asked for {candidate['address']}: {candidate['outcome']}"
+        yield "looked up", f"{candidate['address']}: {candidate['outcome']}"
     if mailbox["address"] is None:
         return
     sign = mailbox["last_proof_of_life"]
-    heard = f", last heard of {_local(sign, at)}" if sign else ""
-    yield (
-        "mailbox",
-        f"followed by {mailbox['followed']}{heard}" if mailbox["followed"] else "not followed yet",
-    )
+    heard = f", last sign of life {_local(sign, at)}" if sign else ""
+    how = f"by {mailbox['followed']}{heard}" if mailbox["followed"] else "not yet"
+    yield "followed", how
     if mailbox["window"]:
         first, last = (_local(instant, at) for instant in mailbox["window"])
         count = mailbox["appointments"]
-        stale = ", stale" if mailbox["stale"] else ""
-        yield (
-            "mailbox",
-            f"read {_local(mailbox['last_read'], at)}{stale}: appointments from {first} to {last}: {count}",
-        )
+        stale = " (stale)" if mailbox["stale"] else ""
+        what = f"{count} appointment{'' if count == 1 else 's'} between {first} and {last}"
+        yield "read", f"{_local(mailbox['last_read'], at)}{stale}  {what}"
 
 
 def _pbx_rows(answer: dict[str, Any], at: str) -> Iterator[Row]:
     pbx = answer["pbx"]
-    has = "unknown" if pbx["has"] is None else _shown(pbx["has"])
-    yield (
-        "pbx",
-        f"has {has}" + (f", confirmed {_local(pbx['confirmed_at'], at)}" if pbx["confirmed_at"] else ""),
-    )
+    if pbx["has"] is None:
+        yield "pbx", "what it has is not known: nothing was confirmed yet"
+    else:
+        confirmed = f", confirmed {_local(pbx['confirmed_at'], at)}" if pbx["confirmed_at"] else ""
+        yield "pbx", f"has {shown(pbx['has'])}{confirmed}"
+        yield "pbx", f"the note in full: {pbx['has']['note'] or '(empty)'}"
     if not pbx["linked"]:
         yield "pbx", f"not connected: {pbx['reason']}"
     if pbx["error"]:
@@ -110,25 +106,31 @@ def _pbx_rows(answer: dict[str, Any], at: str) -> Iterator[Row]:
         yield "pbx", "does not have what was decided yet"
     for write in answer["writes"]:
         failed = f"; refused: {write['error']}" if write["error"] else ""
-        yield "written", f"{_local(write['at'], at)}  {_shown(write)}: {write['sentence']}{failed}"
+        because = f"{write['sentence']} [{write['cause']}]"
+        yield "written", f"{_local(write['at'], at)}  {shown(write)}; because {because}{failed}"
     if answer["writes_problem"]:
         yield "written", f"the record can't be read: {answer['writes_problem']}"
 
 
-def _shown(presence: dict[str, Any]) -> str:
-    if not presence["note"] and not presence["activity"]:
-        return "nothing (cleared)"
-    return f"{presence['activity'] or 'available'} \u201c{presence['note']}\u201d"
+def _setting_rows(settings: Sequence[dict[str, str]]) -> Iterator[Row]:
+    """What somebody set, each with its place; then the defaults in one."""
+    for setting in settings:
+        if setting["where"] != DEFAULT:
+            yield "settings", f"{setting['key']} = {setting['value']} ({setting['where']})"
+    defaults = [f"{one['key']} = {one['value']}" for one in settings if one["where"] == DEFAULT]
+    if defaults:
+        yield "defaults", ", ".join(defaults)
 
 
 def _then(coming: dict[str, Any]) -> str:
     if "then" not in coming:
         return ""
-    return f": {_shown(coming['then'])}" if coming["then"] else ": the calendar is not known that far"
+    return f": {shown(coming['then'])}" if coming["then"] else ": the calendar is not known that far"
 
 
 def _appointment(appointment: dict[str, Any], at: str) -> str:
-    kind = f"{'all-day ' if appointment['all_day'] else ''}{appointment['show_as'].replace('_', ' ')}"
+    show_as = "out of office" if appointment["show_as"] == "oof" else appointment["show_as"].replace("_", " ")
+    kind = f"{'all-day, ' if appointment['all_day'] else ''}{show_as}"
     times = f"{_local(appointment['start'], at)} to {_local(appointment['end'], at)}"
     return f"{appointment['title']} ({times}, {kind})"
 

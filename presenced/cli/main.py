@@ -12,7 +12,7 @@ import click
 from presenced import __version__
 from presenced.cli.endings import OneLineErrors
 
-COMMANDS = ("run", "check", "preview", "parse", "explain", "status", "demo", "secret")
+COMMANDS = ("run", "check", "preview", "parse", "explain", "status", "demo", "secret", "signin")
 
 
 class Commands(OneLineErrors):

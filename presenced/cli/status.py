@@ -13,7 +13,7 @@ import click
 from rich.console import RenderableType
 
 from presenced.cli.ask import ask, daemon_options
-from presenced.cli.terminal import ago, cells, open_console, pairs, span, table
+from presenced.cli.terminal import ago, ahead, cells, open_console, pairs, shown, span, table
 
 WELL = frozenset({"resolved", "polled", "disabled"})
 """states of a mailbox nobody has to look into"""
@@ -47,6 +47,9 @@ def parts(answer: dict[str, Any], now: datetime, *, everybody: bool) -> Iterator
     if listed:
         yield ""
         yield _users(listed, now)
+    if troubled := [user for user in listed if _in_trouble(user)]:
+        yield ""
+        yield pairs((user["sip"] or user["guid"], f"{user['state']}: {user['reason']}") for user in troubled)
     if left := len(users) - len(listed):
         yield ""
         yield f"{left} users without trouble are not listed; --all lists them."
@@ -58,7 +61,9 @@ def _summary(answer: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]
     yield "pbx", f"linked to {pbx['name']}" if pbx["linked"] else f"not linked: {pbx['reason']}"
     for link in pbx["connections"]:
         told = ", ".join(filter(None, (link["version"], link["detail"])))
-        yield "pbx", f"{link['role']} {link['name']} at {link['peer']} since {ago(link['since'], now)} {told}"
+        role = f"{link['name']} ({link['role']})" if link["name"] else link["role"]
+        connected = f"{role} from {link['peer']} for {ago(link['since'], now)}"
+        yield "pbx", f"{connected}: {told}" if told else connected
     well = "well" if exchange["healthy"] else "not well"
     yield (
         "exchange",
@@ -66,7 +71,7 @@ def _summary(answer: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]
     )
     yield "exchange", f"{exchange['followed']} mailboxes followed"
     for budget, until in exchange["backoffs"].items():
-        yield "exchange", f"held back: {budget or 'the account'} until {until}"
+        yield "exchange", f"held back: {budget or 'the account'}, for {ahead(until, now)} more"
     for work, progress in exchange["progress"].items():
         if progress is not None:
             yield "progress", f"{work}: {_progress(progress)}"
@@ -74,8 +79,10 @@ def _summary(answer: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]
 
 
 def _progress(progress: dict[str, Any]) -> str:
-    left = "unknown" if progress["left"] is None else span(progress["left"])
-    return f"{progress['done']} of {progress['total']}, {progress['rate']:g}/s, left: {left}"
+    stands = f"{progress['done']} of {progress['total']} done"
+    if progress["left"] is None:
+        return f"{stands}, none lately"
+    return f"{stands}, {progress['rate']:g} a second, about {span(progress['left'])} to go"
 
 
 def _states(users: Sequence[dict[str, Any]]) -> str:
@@ -84,7 +91,7 @@ def _states(users: Sequence[dict[str, Any]]) -> str:
 
 
 def _streams(streams: Sequence[dict[str, Any]], now: datetime) -> RenderableType:
-    made = table("stream", "mailboxes", "open for", "last sign", "detail")
+    made = table("stream", "mailboxes", "open for", "last sign", "detail", narrowed=("stream", "detail"))
     for one in streams:
         made.add_row(
             *cells(
@@ -100,18 +107,17 @@ def _streams(streams: Sequence[dict[str, Any]], now: datetime) -> RenderableType
 
 def _users(users: Sequence[dict[str, Any]], now: datetime) -> RenderableType:
     """Those in trouble first."""
-    made = table("user", "mailbox", "state", "presence", "note", "read", "heard of", "reason")
+    columns = ("user", "mailbox", "state", "read", "heard of", "presence")
+    made = table(*columns, narrowed=("mailbox", "presence"))
     for user in sorted(users, key=lambda user: not _in_trouble(user)):
         made.add_row(
             *cells(
-                user["sip"],
+                user["sip"] or user["guid"],
                 user["mailbox"],
                 user["state"],
-                None if user["activity"] is None else user["activity"] or "available",
-                user["note"],
                 ago(user["last_read"], now),
                 ago(user["last_proof_of_life"], now),
-                user["reason"],
+                shown(user),
             )
         )
     return made

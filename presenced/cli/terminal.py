@@ -6,14 +6,17 @@ turn the text around.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_PIPE_WIDTH = 240
+from presenced.core.reading import Unreadable, read
+
+_PIPE_WIDTH = 2000
 """columns where the output is no terminal, so that a pipe gets whole lines"""
 _UNSEEN = dict.fromkeys(
     (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"
@@ -23,6 +26,24 @@ _UNSEEN = dict.fromkeys(
 def visible(text: str) -> str:
     """The text without anything a terminal obeys: control characters, changes of direction."""
     return text.translate(_UNSEEN)
+
+
+def shown(presence: dict[str, Any]) -> str:
+    """A presence (`activity`, `note`) as a client shows it: without the tags of the note."""
+    activity, note = presence["activity"], presence["note"]
+    if activity is None:
+        return "-"
+    if not note and not activity:
+        return "nothing (cleared)"
+    return f"{activity or 'available'}: {text_of(note)}"
+
+
+def text_of(note: str) -> str:
+    """A note without its tags."""
+    try:
+        return read(note).text
+    except Unreadable:
+        return note
 
 
 def open_console() -> Console:
@@ -47,17 +68,17 @@ def pairs(rows: Iterable[tuple[str, str]]) -> Table:
     return grid
 
 
-def table(*columns: str) -> Table:
-    """An empty table with these headings."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+def table(*columns: str, narrowed: Collection[str]) -> Table:
+    """An empty table with these headings, a line a row; those `narrowed` are cut where room is short."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, no_wrap=column not in narrowed)
     return made
 
 
 def cells(*texts: str | None) -> list[Text]:
     """A row of a table."""
-    return [Text(visible(text or "-")) for text in texts]
+    return [Text(visible(text or "-"), no_wrap=True, overflow="ellipsis") for text in texts]
 
 
 def ago(instant: str | None, now: datetime) -> str:
@@ -66,6 +87,11 @@ def ago(instant: str | None, now: datetime) -> str:
         return "-"
     seconds = max((now - datetime.fromisoformat(instant)).total_seconds(), 0)
     return span(seconds)
+
+
+def ahead(instant: str, now: datetime) -> str:
+    """How long until an ISO 8601 instant, short."""
+    return span(max((datetime.fromisoformat(instant) - now).total_seconds(), 0))
 
 
 def span(seconds: float) -> str:

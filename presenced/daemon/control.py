@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from presenced.core.ports import DoorProblem
 from presenced.daemon.meeting_place import bind, unbind
 from presenced.daemon.metrics import CONTENT_TYPE
 from presenced.daemon.questions import Questions, Unanswerable
@@ -40,17 +41,13 @@ class Control:
         self._group = group
 
     async def run(self) -> None:
-        """Answer until cancelled; raises DoorProblem where another daemon answers there."""
+        """Answer until cancelled; where the socket can't be had, say so and leave it at that."""
         try:
             listener = bind(self._path, group=self._group)
-        except OSError as problem:
-            log.warning(
-                "explain and status won't be answered socket=%s because=%s",
-                self._path,
-                problem.strerror or problem,
-            )
+            inode = self._path.stat().st_ino
+        except (OSError, DoorProblem) as problem:
+            _complain(self._path, problem)
             return
-        inode = self._path.stat().st_ino
         runner = web.AppRunner(
             self._application(),
             access_log=None,
@@ -120,6 +117,15 @@ class Control:
     async def _reload(self, _: web.Request) -> web.StreamResponse:
         self._questions.reload()
         return _json({"reload": "asked for; the log tells what became of it"}, status=202)
+
+
+def _complain(path: Path, problem: OSError | DoorProblem) -> None:
+    if isinstance(problem, DoorProblem):
+        because, remedy = problem.reason, problem.remedy
+    else:
+        because = problem.strerror or str(problem)
+        remedy = "see that the folder exists and is this user's to write, then restart the daemon"
+    log.error("explain and status won't be answered socket=%s because=%s remedy=%s", path, because, remedy)
 
 
 def _json(answer: dict[str, Any], *, status: int = 200) -> web.Response:

@@ -21,8 +21,13 @@ _BACKLOG = 16
 
 def socket_of(store: Path, environ: Mapping[str, str]) -> Path:
     """The socket of the daemon with this store; systemd names the folder of a service in its environment."""
-    folder = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    folder = _runtime_folder(environ)
     return Path(folder) / "control.sock" if folder else store.with_name(store.name + ".sock")
+
+
+def is_service(environ: Mapping[str, str]) -> bool:
+    """Whether systemd made a folder for the socket; its rights say who else may ask."""
+    return bool(_runtime_folder(environ))
 
 
 def bind(path: Path, *, group: bool) -> socket.socket:
@@ -55,6 +60,10 @@ def unbind(path: Path, listener_inode: int) -> None:
             path.unlink()
     except OSError:
         return
+
+
+def _runtime_folder(environ: Mapping[str, str]) -> str:
+    return environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
 
 
 def _clear(path: Path) -> None:

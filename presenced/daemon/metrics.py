@@ -26,9 +26,15 @@ from presenced.core.ports import Clock, MailboxState
 from presenced.daemon.engine import Engine
 
 CONTENT_TYPE: str = CONTENT_TYPE_PLAIN_0_0_4
-_LEVELS = ("mailboxes_", "groups", "in_flight", "streams_open", "queues")
-"""how the names of a door's counts begin that may fall again"""
+_LEVELS = frozenset({"groups", "in_flight", "streams_open", "queues"})
+_SIZES = "mailboxes_"
+"""counts of a door that may fall again: by name, and by how the name begins"""
+_SUM = "requests"
+"""counted by operation, too"""
 _REQUESTS, _ERRORS = "requests_", "errors_"
+MOST_WORDS = 100
+"""values of one label: some words come from servers, and no server may fill a database of metrics"""
+OTHER = "other"
 
 
 class Metrics:
@@ -100,6 +106,15 @@ class EngineCollector(Collector):
             sum(stream.mailboxes for stream in open_streams),
         )
         yield _gauge("held_budgets", "Budgets held back now.", len(door.backoffs) if door else 0)
+        sign_in = door.sign_in if door else None
+        if sign_in is not None:
+            yield _gauge("sign_in_up", "Whether the last sign-in with OAuth2 succeeded.", sign_in.healthy)
+        if sign_in is not None and sign_in.credential_expires_at is not None:
+            yield _gauge(
+                "credential_expires_timestamp_seconds",
+                "When the certificate the app signs in with expires.",
+                sign_in.credential_expires_at.timestamp(),
+            )
         oldest = watch.oldest_sign()
         if oldest is not None:
             yield _gauge(
@@ -111,7 +126,11 @@ class EngineCollector(Collector):
     def _exchange_counts(self) -> Iterator[Metric]:
         door = self._engine.watch.door
         counts = door.counters() if door is not None else {}
-        growing = {name: count for name, count in counts.items() if not name.startswith(_LEVELS)}
+        growing = {
+            name: count
+            for name, count in counts.items()
+            if name not in _LEVELS and not name.startswith(_SIZES) and name != _SUM
+        }
         requests, growing = _split(growing, _REQUESTS)
         errors, events = _split(growing, _ERRORS)
         yield _counters("exchange_requests", "Requests to Exchange.", "operation", requests)
@@ -140,16 +159,11 @@ class EngineCollector(Collector):
         yield _counter("lookups_found", "Users whose mailbox was found.", lookups["found"])
         rules = {rule.value: engine.roster.rules_used[rule] for rule in Rule}
         yield _counters("decisions", "Decisions by the rule that made them.", "rule", rules)
-        done = GaugeMetricFamily(
-            "presenced_first_pass_done", "Keys done of long work under way.", labels=("work",)
-        )
-        total = GaugeMetricFamily(
-            "presenced_first_pass_keys", "Keys of long work under way.", labels=("work",)
-        )
-        for name, progress in engine.milestones.as_json().items():
-            done.add_metric((name,), progress["done"] if progress else 0)
-            total.add_metric((name,), progress["total"] if progress else 0)
-        yield from (done, total)
+        works = engine.milestones.as_json()
+        done = {name: work["done"] if work else 0 for name, work in works.items()}
+        expected = {name: work["total"] if work else 0 for name, work in works.items()}
+        yield _gauges("progress_done", "Of long work under way, how much is done.", "work", done)
+        yield _gauges("progress_expected", "Of long work under way, how much it is.", "work", expected)
 
     def _writes(self) -> Iterator[Metric]:
         writer = self._engine.writer
@@ -201,9 +215,18 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(f"presenced_{name}", text, labels=(label,))
-    for word, value in values.items():
+    for word, value in _bounded(values).items():
         family.add_metric((word,), float(value))
     return family
+
+
+def _bounded(values: Mapping[str, float]) -> dict[str, float]:
+    """The first of them that were counted, the rest in one: so none that was shown ever falls."""
+    words = list(values)
+    shown = {word: values[word] for word in words[:MOST_WORDS]}
+    if rest := sum(values[word] for word in words[MOST_WORDS:]):
+        shown[OTHER] = shown.get(OTHER, 0) + rest
+    return shown
 
 
 def _split(counts: Mapping[str, int], prefix: str) -> tuple[dict[str, int], dict[str, int]]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,16 +18,25 @@ from typing import Any
 
 from presenced.calendars.discovery.finder import Finder
 from presenced.calendars.ews.client import EwsDoor
+from presenced.calendars.signin.token_cache import TokenCache
+from presenced.calendars.signin.tokens import open_tokens
 from presenced.calendars.transport.http_carrier import HttpCarrier
+from presenced.calendars.transport.record import RequestRecord
 from presenced.config.changes import Changes, compare
 from presenced.config.loading import load
-from presenced.config.problems import ConfigProblems
+from presenced.config.problems import ConfigProblems, Problem
 from presenced.config.settings import ExchangeSettings, Settings, SyncType
 from presenced.core.ports import CalendarDoor, CalendarListener, Clock, DoorProblem, PbxListener
 from presenced.daemon.backoff import Backoff
+from presenced.daemon.certificate import CertificateWatch
+from presenced.daemon.control import Control
 from presenced.daemon.engine import CalendarFactory, Engine
 from presenced.daemon.logs import set_up_logging
+from presenced.daemon.meeting_place import is_service, socket_of
 from presenced.daemon.pulse import ServiceManager
+from presenced.daemon.questions import Questions
+from presenced.daemon.surroundings import REAL_WORLD, Surroundings
+from presenced.daemon.web.service import Web
 from presenced.pbx.link import PbxLink
 from presenced.store.sqlite import open_store
 
@@ -38,13 +48,34 @@ _RETRY = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 _LOOK_AT_FILE = timedelta(seconds=5)
 
 
-def calendar_factory(settings: ExchangeSettings, clock: Clock) -> CalendarFactory:
-    """How to open the calendar door these settings ask for."""
+def calendar_factory(
+    settings: ExchangeSettings,
+    clock: Clock,
+    observe: Callable[[RequestRecord], None] | None = None,
+    *,
+    cache: TokenCache | None = None,
+    surroundings: Surroundings = REAL_WORLD,
+) -> CalendarFactory:
+    """How to open the calendar door these settings ask for; `observe` is told of every request.
+
+    `cache` is where an account's sign-in lies.
+    """
 
     @asynccontextmanager
     async def open_door(listener: CalendarListener) -> AsyncIterator[CalendarDoor]:
-        async with HttpCarrier(settings, clock) as carrier:
-            yield EwsDoor(settings, carrier, Finder(settings, carrier, clock), listener, clock)
+        async with AsyncExitStack() as stack:
+            tokens = None
+            if settings.sync_type is not SyncType.ON_PREMISES:
+                host = surroundings.authority_host
+                tokens = await stack.enter_async_context(
+                    open_tokens(settings, clock, cache, authority_host=host)
+                )
+            carrier = await stack.enter_async_context(
+                HttpCarrier(settings, clock, token=tokens, observe=observe)
+            )
+            finder = Finder(settings, carrier, clock)
+            sign_in = tokens.status if tokens is not None else None
+            yield EwsDoor(settings, carrier, finder, listener, clock, sign_in=sign_in)
 
     return open_door
 
@@ -52,15 +83,21 @@ def calendar_factory(settings: ExchangeSettings, clock: Clock) -> CalendarFactor
 class Supervisor:
     """One running daemon."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, *, surroundings: Surroundings = REAL_WORLD) -> None:
         self._settings = settings
         self._clock = clock
+        self._surroundings = surroundings
+        self._cache: TokenCache | None = None
         self._wishes: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen = _modified(settings.path)
         self.engine: Engine | None = None
+        self.questions: Questions | None = None
+        """what the socket and the page answer from, once running"""
         self.ready = asyncio.Event()
         """set when the link listens, or dials"""
+        self.web: Web | None = None
+        """the status page, where there is one"""
 
     def stop(self) -> None:
         """Stop orderly (SIGTERM)."""
@@ -78,10 +115,19 @@ class Supervisor:
         """
         store = await open_store(self._settings.store.path, self._clock)
         try:
+            _tell(self._settings.notices)
+            self._cache = TokenCache(store, os.environ)
             engine = self.engine = Engine(self._settings, store, self._clock, self._new_link)
+            self._certificate = CertificateWatch(lambda: self._link, self._clock)
+            engine.alerts.credentials = self._certificate.credentials
             await engine.restore()
+            questions = self.questions = Questions(engine, store, self._clock, self.reload)
+            self._new_web: Callable[[], Web] = lambda: Web(
+                self._settings.web, engine, store, self._clock, questions
+            )
             manager = ServiceManager(self._clock, engine.pulse)
             async with asyncio.TaskGroup() as group:
+                self._open_questions(group, questions)
                 await self._start(group, engine, manager)
                 with _signals({"SIGTERM": self.stop, "SIGINT": self.stop, "SIGHUP": self.reload}):
                     while await self._wishes.get() == "reload":
@@ -94,6 +140,7 @@ class Supervisor:
             await store.close()
 
     async def _start(self, group: asyncio.TaskGroup, engine: Engine, manager: ServiceManager) -> None:
+        self._open_web(group)
         for name, loop in engine.loops().items():
             self._begin(group, name, loop())
         link = self._link
@@ -102,6 +149,7 @@ class Supervisor:
         self._open_calendars(group, engine)
         self._begin(group, "watchdog", manager.watchdog())
         self._begin(group, "file", self._look_at_file())
+        self._begin(group, "certificate", self._certificate.run())
         manager.ready("waiting for the PBX")
         self.ready.set()
 
@@ -121,6 +169,19 @@ class Supervisor:
     def link(self) -> PbxLink:
         """The link to the PBX, once running."""
         return self._link
+
+    @property
+    def socket(self) -> Path:
+        """Where the commands `explain` and `status` ask."""
+        return socket_of(self._settings.store.path, os.environ)
+
+    # --- who asks ---
+
+    def _open_questions(self, group: asyncio.TaskGroup, questions: Questions) -> None:
+        """Answer the admin from the start on, whatever becomes of the doors."""
+        store, group_too = self._settings.store.path, is_service(os.environ)
+        control = Control(self.socket, questions, store=store, group=group_too)
+        self._begin(group, "control", control.run())
 
     # --- doors ---
 
@@ -145,12 +206,41 @@ class Supervisor:
                 )
                 await self._clock.sleep(pause)
 
+    def _open_web(self, group: asyncio.TaskGroup) -> None:
+        if self._settings.web.listen is not None:
+            self.web = self._new_web()
+            self._begin(group, "web", self._keep_web(self.web))
+
+    async def _keep_web(self, page: Web) -> None:
+        """The status page; presences go on without it where its port can't be had."""
+        failures = 0
+        while True:
+            try:
+                await page.run()
+            except DoorProblem as problem:
+                failures += 1
+                pause = _RETRY.pause(failures)
+                log.error(
+                    "the status page can't open because=%s remedy=%s retry_in=%ds",
+                    problem.reason,
+                    problem.remedy,
+                    pause.total_seconds(),
+                )
+                await self._clock.sleep(pause)
+
     def _open_calendars(self, group: asyncio.TaskGroup, engine: Engine) -> None:
         exchange = self._settings.exchange
         if exchange.sync_type is SyncType.DISABLED:
             engine.roster.clear()
         else:
-            self._begin(group, "calendars", engine.keep_calendars(calendar_factory(exchange, self._clock)))
+            factory = calendar_factory(
+                exchange,
+                self._clock,
+                engine.requests.add_carried,
+                cache=self._cache,
+                surroundings=self._surroundings,
+            )
+            self._begin(group, "calendars", engine.keep_calendars(factory))
 
     def _begin(self, group: asyncio.TaskGroup, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = group.create_task(work, name=name)
@@ -182,10 +272,14 @@ class Supervisor:
             await self._end("pbx")
             engine.use_pbx(self._new_link(engine.roster))
             self._begin(group, "pbx", self._keep_link(self._link))
+        if changes.web:
+            await self._end("web")
+            self._open_web(group)
         if changes.exchange:
             await self._end("calendars")
             self._open_calendars(group, engine)
         _report(changes)
+        _tell(new.notices)
 
     async def _look_at_file(self) -> None:
         """A changed file is a wish to read it again."""
@@ -201,6 +295,12 @@ def _report(changes: Changes) -> None:
     log.info("settings read again reconnected=%s", ",".join(changes.doors) or "nothing")
     if changes.store:
         log.warning("a new [store] url takes effect at the next start")
+
+
+def _tell(notices: Sequence[Problem]) -> None:
+    """What the admin should know although nothing is wrong (exchange.md section 1)."""
+    for notice in notices:
+        log.warning("%s", notice)
 
 
 def _modified(path: str) -> int:

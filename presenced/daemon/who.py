@@ -6,6 +6,7 @@ there is an Annabel.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from presenced.daemon.keeper import Keeper
@@ -47,9 +48,16 @@ def find_user(keepers: Collection[Keeper], word: str) -> Keeper:
             f"none of the {len(keepers)} users of the PBX has a guid, name or mail address "
             f"that is or begins with {word.strip()!r}"
         )
-    names_of_some = sorted(keeper.user.sip or keeper.user.guid for keeper in found)[:_LISTED]
+    some = ", ".join(sorted(_telling_apart(found))[:_LISTED])
     more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-    raise SeveralMeant(f"{word.strip()!r} may be {', '.join(names_of_some)}{more}; write more of it")
+    raise SeveralMeant(f"{word.strip()!r} may be {some}{more}; write more of it")
+
+
+def _telling_apart(found: Collection[Keeper]) -> Iterator[str]:
+    """A word for each that means him alone: the name, or the guid where a name is missing or shared."""
+    names = Counter(keeper.user.sip for keeper in found)
+    for keeper in found:
+        yield keeper.user.sip if keeper.user.sip and names[keeper.user.sip] == 1 else keeper.user.guid
 
 
 def _names(keeper: Keeper) -> Iterator[str]:

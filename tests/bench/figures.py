@@ -11,6 +11,7 @@ from tests.bench import floor
 from tests.bench.child import Answer, Child
 from tests.bench.cold import ColdStart, measure_cold_start
 from tests.bench.decisions import measure_decisions
+from tests.bench.growth import growth_of, measure_growth
 from tests.bench.midnight import Midnight, measure_midnight
 from tests.bench.notices import Latencies, measure_notices
 from tests.bench.report import Figure
@@ -36,6 +37,8 @@ class Plan:
     sizes: tuple[int, ...]
     hours: float
     pictures: Path | None
+    rates: tuple[float, ...] = RATES
+    """changes a second, PROMISED_RATE among them"""
 
 
 @dataclass(slots=True)
@@ -53,13 +56,26 @@ class Findings:
 async def run(plan: Plan, tell: Tell) -> list[Figure]:
     """All figures wanted."""
     figures: list[Figure] = []
+    found = Findings()
     if plan.wanted.difference({"decide", "growth"}):
         found = await _measure_world(plan, tell)
-        figures += [figure for figure in _of_world(found) if figure.name in plan.wanted]
+        figures += _of_world(found)
     if "decide" in plan.wanted:
         tell("decisions")
         figures.append(_decide(min(5.0, plan.mailboxes / 1000)))
-    return figures
+    if "growth" in plan.wanted:
+        points = await measure_growth(plan.sizes, found.cold, tell)
+        figures.append(growth_of(points))
+        if plan.pictures is not None:
+            from tests.bench.pictures import draw_growth  # the one part that needs matplotlib
+
+            draw_growth(points, plan.pictures)
+    if plan.pictures is not None and found.latencies:
+        from tests.bench.pictures import draw_latencies
+
+        draw_latencies(found.latencies, plan.pictures)
+    by_name = {figure.name: figure for figure in figures}
+    return [by_name[name] for name in NAMES if name in plan.wanted]
 
 
 async def _measure_world(plan: Plan, tell: Tell) -> Findings:
@@ -72,7 +88,7 @@ async def _measure_world(plan: Plan, tell: Tell) -> Findings:
         tell(f"cold start of {plan.mailboxes} mailboxes")
         found.cold = await measure_cold_start(world)
         if plan.wanted & {"notice_to_write", "loop_lag"}:
-            for rate in RATES:
+            for rate in plan.rates:
                 tell(f"changes at {rate:g} a second")
                 found.latencies.append(await measure_notices(world, rate))
         if plan.wanted & {"midnight", "loop_lag"}:

@@ -19,7 +19,7 @@ import aiohttp
 
 from presenced.calendars.discovery import wire
 from presenced.calendars.ews import codec
-from presenced.calendars.ews.windows import MARGIN
+from presenced.calendars.span import span_of
 from presenced.core.window import Window
 from tests.bench import staff
 
@@ -48,7 +48,7 @@ def subscribes(ews: str, count: int) -> Iterator[Asked]:
 def reads(ews: str, count: int, now: datetime) -> Iterator[Asked]:
     """A FindItem for everybody, over the window the daemon asks for."""
     start = now.replace(microsecond=0)
-    window = Window(start - MARGIN, start + WINDOW + MARGIN)
+    window = span_of(Window(start, start + WINDOW))
     for address in map(staff.address_of, range(count)):
         yield ews, codec.find_appointments(address, window), address
 

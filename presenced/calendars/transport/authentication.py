@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from presenced.calendars.carrier import CarrierProblem
+from presenced.calendars.claims import find_claims
 from presenced.calendars.transport.gate import Gate
 from presenced.calendars.transport.lanes import Answer, Lane, Request
 
@@ -28,9 +29,10 @@ _MOST_TRIES = 3
 class TokenSource(Protocol):
     """Where bearer tokens come from; keeps them itself, for they outlive requests."""
 
-    async def fetch_token(self, *, refresh: bool) -> str:
+    async def fetch_token(self, *, refresh: bool, claims: str = "") -> str:
         """A token that is good now; `refresh`: the last one was refused, get a new one.
 
+        `claims` is what the refusal demanded of the new one (claims.find_claims), "" where nothing.
         Raises CarrierProblem("sign-in") where there is none to be had.
         """
 
@@ -157,6 +159,8 @@ class Bearer(SignIn):
     ) -> None:
         super().__init__(gate, account=account, plain_loopback=plain_loopback)
         self._tokens = tokens
+        self._claims = ""
+        """what the last refusal demanded of the next token"""
 
     async def _attempt(self, lane: Lane, request: Request, *, proving: bool = False) -> Answer:
         doubted = proving and self._gate.is_doubted(request.origin)
@@ -167,8 +171,14 @@ class Bearer(SignIn):
         return answer
 
     async def _send(self, lane: Lane, request: Request, *, refresh: bool) -> Answer:
-        token = await self._tokens.fetch_token(refresh=refresh)
-        return await lane.open(request, authorization="Bearer " + token)
+        claims = ""
+        if refresh:
+            claims, self._claims = self._claims, ""
+        token = await self._tokens.fetch_token(refresh=refresh, claims=claims)
+        answer = await lane.open(request, authorization="Bearer " + token)
+        if answer.status == UNAUTHORIZED:
+            self._claims = find_claims(answer.challenges) or self._claims
+        return answer
 
     def _refusal(self, answer: Answer, request: Request) -> CarrierProblem:
         said = answer.headers.get("x-ms-diagnostics", "")[:200]

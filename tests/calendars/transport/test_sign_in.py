@@ -149,9 +149,11 @@ class Tokens:
     def __init__(self) -> None:
         self.number = 1
         self.asked: list[bool] = []
+        self.claims: list[str] = []
 
-    async def fetch_token(self, *, refresh: bool) -> str:
+    async def fetch_token(self, *, refresh: bool, claims: str = "") -> str:
         self.asked.append(refresh)
+        self.claims.append(claims)
         self.number += refresh
         return f"token{self.number}"
 
@@ -187,6 +189,21 @@ async def test_a_first_token_may_be_stale() -> None:
     assert tokens.asked == [False, True]
 
 
+async def test_a_claims_challenge_goes_to_the_next_token() -> None:
+    tokens, claims = Tokens(), '{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}'
+    challenge = f'Bearer error="insufficient_claims", claims="{b64encode(claims.encode()).decode()}"'
+    asking = Asking("Bearer token1", challenge)
+    async with Site(asking) as site:
+        carrier = HttpCarrier(CLOUD, FakeClock(), token=tokens, trusted=[site.url()])
+        async with carrier:
+            await carrier.send("POST", site.url())
+            asking.expected = "Bearer token2"
+            assert (await carrier.send("POST", site.url())).status == 200
+            asking.expected = "Bearer token3"
+            assert (await carrier.send("POST", site.url())).status == 200
+    assert [each for each in tokens.claims if each] == [claims, claims]
+
+
 async def test_a_refused_token_says_what_the_server_says() -> None:
     async def answer(seen: Seen) -> web.StreamResponse:
         said = '2000003;reason="The audience claim value is invalid";error_category="invalid_resource"'
@@ -202,7 +219,7 @@ async def test_a_refused_token_says_what_the_server_says() -> None:
 
 async def test_no_token_no_request() -> None:
     class Empty:
-        async def fetch_token(self, *, refresh: bool) -> str:
+        async def fetch_token(self, *, refresh: bool, claims: str = "") -> str:
             raise CarrierProblem("sign-in", "the client secret has expired")
 
     async with (
