@@ -32,9 +32,7 @@ def draw_growth(points: Sequence[Point], folder: Path) -> None:
         axes.plot(sizes, [one.bytes / 1e6 for one in points], "o-", color=_OURS, label="at rest")
         axes.plot(sizes, [one.peak_bytes / 1e6 for one in points], "s--", color=_FLOOR, label="at peak")
         axes.plot(sizes, [0.02 * size for size in sizes], ":", color=_LIMIT, label="20 kB a mailbox")
-        axes.set(
-            xlabel="mailboxes", ylabel="MB above the idle process", xlim=(0, None), ylim=(0, None)
-        )
+        axes.set(xlabel="mailboxes", ylabel="MB above the idle process", xlim=(0, None), ylim=(0, None))
         _save(figure, axes, folder / "growth-memory.svg")
 
 

@@ -15,7 +15,7 @@ from tests.bench.report import document, table
 
 
 async def test_every_figure_comes_out(tmp_path: Path) -> None:
-    plan = Plan(30, frozenset(NAMES), (10, 30), 0.5, tmp_path, rates=(100.0,))
+    plan = Plan(30, frozenset(NAMES), (30,), 0.5, tmp_path, rates=(100.0,))
     figures = await run(plan, lambda _: None)
     made = document(figures)
     assert {"machine", "versions", "figures"} == made.keys()

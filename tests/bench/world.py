@@ -140,9 +140,10 @@ class World:
             await asyncio.sleep(_LOOK)
 
     async def jump(self, distance: timedelta) -> float:
-        """Set both clocks forward; the instant at which the daemon's was."""
-        await self.simulators.ask("jump", seconds=distance.total_seconds())
+        """Set both clocks forward, the daemon's first, so that the signs of life the streams give then
+        are later than its jump; the instant of that."""
         at: float = (await self.ask_daemon("jump", seconds=distance.total_seconds()))["at"]
+        await self.simulators.ask("jump", seconds=distance.total_seconds())
         return at
 
     async def close(self) -> None:
