@@ -8,10 +8,12 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
-from matplotlib import pyplot as plt  # noqa: E402 - after the choice of the back end
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from tests.bench.growth import Point  # noqa: E402
-from tests.bench.notices import Latencies  # noqa: E402
+from tests.bench.growth import Point
+from tests.bench.notices import Latencies
 
 _OURS, _FLOOR, _LIMIT = "#1f5fa8", "#8a8a8a", "#b3261e"
 _SIZE = (7.0, 4.2)
@@ -48,7 +50,7 @@ def draw_latencies(latencies: Sequence[Latencies], folder: Path) -> None:
         _save(figure, axes, folder / "latency.svg")
 
 
-def _save(figure: plt.Figure, axes: plt.Axes, file: Path) -> None:
+def _save(figure: Figure, axes: Axes, file: Path) -> None:
     axes.grid(visible=True, alpha=0.3)
     axes.legend(frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
