@@ -154,7 +154,9 @@ class Alerts:
 
     def _queue(self, notice: Notice) -> None:
         level = logging.INFO if notice.kind is Kind.OVER else logging.WARNING
-        log.log(level, "notice kind=%s cause=%s because=%s", notice.kind, notice.cause.key, notice.cause.reason)
+        log.log(
+            level, "notice kind=%s cause=%s because=%s", notice.kind, notice.cause.key, notice.cause.reason
+        )
         for name in self._channels:
             some = self._kept.undelivered.setdefault(name, [])
             some.append(notice)
