@@ -346,6 +346,13 @@ async def test_an_authority_of_an_unknown_ca(authority: Authority, app_only: Exc
     assert authority.discoveries == 0
 
 
+async def test_nothing_goes_anywhere_without_tls(authority: Authority, app_only: ExchangeSettings) -> None:
+    authority.token_endpoint = "http://localhost:1/token"
+    problem = await refusal(app_only, authority)
+    assert "gave an answer that makes no sense" in problem.reason
+    assert authority.seen == []
+
+
 async def test_certificates_need_not_be_checked(authority: Authority, app_only: ExchangeSettings) -> None:
     assert await fetch(replace(app_only, tls_ca=None, tls_verify=False), authority)
 
