@@ -14,8 +14,8 @@ from typing import Protocol
 from presenced.calendars.carrier import Carrier
 from presenced.calendars.ews.calls import Caller
 from presenced.calendars.ews.follower import Follower
-from presenced.calendars.ews.pace import Chance, Pace
 from presenced.calendars.ews.windows import WindowReader
+from presenced.calendars.pace import Chance, Pace
 from presenced.config.settings import ExchangeSettings
 from presenced.core.appointment import Appointment
 from presenced.core.ports import (
