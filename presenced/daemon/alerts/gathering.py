@@ -22,6 +22,7 @@ from presenced.daemon.watch import Watch
 PBX = "pbx"
 EXCHANGE = "exchange"
 MAILBOXES = "mailboxes:"
+CREDENTIALS = "credential:"
 STAGES = (timedelta(days=30), timedelta(days=7), timedelta(days=1))
 """settings.md section [alerts]"""
 _NAMED = 10
@@ -41,8 +42,8 @@ class Credential:
     remedy: str
 
 
-Credentials = Callable[[], Iterable[Credential]]
-"""what the daemon shows to others now, without asking a disk"""
+Credentials = Callable[[], Iterable[Credential] | None]
+"""what the daemon shows to others now, without asking a disk; None where that is not known yet"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +56,27 @@ class View:
 
 
 def gather(
-    view: View, settings: Settings, credentials: Iterable[Credential], now: datetime, *, outage: str = ""
+    view: View,
+    settings: Settings,
+    credentials: Iterable[Credential] | None,
+    now: datetime,
+    *,
+    outage: str = "",
 ) -> Look:
     """Everything wrong now.
 
     `outage` is why Exchange was away until lately ("" where it was not): mailboxes that still fail for
     that reason have only not been read again yet.
     """
-    causes = [*_pbx(view, settings.pbx), *_credentials(credentials, now)]
-    hidden: tuple[str, ...] = ()
+    causes = [*_pbx(view, settings.pbx), *_credentials(credentials or (), now)]
+    hidden: tuple[str, ...] = (CREDENTIALS,) if credentials is None else ()
     if settings.exchange.sync_type is not SyncType.DISABLED:
         healthy, reason = view.watch.health()
         excuse = f"{outage}\n{'' if healthy else reason}".casefold()
         if not healthy:
             causes.append(_exchange(view.roster, reason))
         if excuse.strip():
-            hidden = (MAILBOXES,)
+            hidden = (*hidden, MAILBOXES)
         causes.extend(_mailboxes(view.roster, excuse))
     return Look(tuple(causes), hidden)
 
@@ -105,11 +111,12 @@ def _link_line(link: PbxLinkStatus) -> str:
 
 
 def _exchange(roster: Roster, reason: str) -> Cause:
+    remedy = _remedy_for(roster, reason)
     return Cause(
         EXCHANGE,
         "Exchange can't be reached or refuses",
-        _sentence(reason),
-        _remedy_for(roster, reason)
+        _sentence(reason.replace(f"; {remedy}", "") if remedy else reason),
+        _sentence(remedy)
         or "Check the server named, the account in [exchange] and the network between; `presenced check`"
         " and the log say more.",
         "Appointments known go on deciding; changes of calendars are not seen.",
@@ -123,7 +130,7 @@ def _remedy_for(roster: Roster, reason: str) -> str:
         for keeper in roster.keepers.values()
         if keeper.remedy and keeper.reason and keeper.reason in reason
     )
-    return _sentence(next(advice, ""))
+    return next(advice, "")
 
 
 def _mailboxes(roster: Roster, excuse: str) -> Iterator[Cause]:
@@ -179,7 +186,7 @@ def _credentials(credentials: Iterable[Credential], now: datetime) -> Iterator[C
         day = credential.expires_at.strftime("%Y-%m-%d %H:%M UTC")
         summary = f"{credential.what} expires in {_days(left)}" if left > timedelta() else ""
         yield Cause(
-            f"credential:{credential.key}",
+            f"{CREDENTIALS}{credential.key}",
             summary or f"{credential.what} has expired",
             f"{_upper(credential.what)} {'expires' if summary else 'expired'} on {day}.",
             _sentence(credential.remedy),
