@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -164,7 +165,12 @@ async def test_a_federated_token_entra_does_not_take(
 async def test_claims_are_asked_for(authority: Authority, app_only: ExchangeSettings) -> None:
     claims = '{"access_token": {"nbf": {"essential": true, "value": "1604106651"}}}'
     await fetch(app_only, authority, claims)
-    assert authority.seen[0]["claims"] == claims
+    assert json.loads(authority.seen[0]["claims"]) == {
+        "access_token": {
+            "nbf": {"essential": True, "value": "1604106651"},
+            "xms_cc": {"values": ["CP1"]},
+        }
+    }
 
 
 # --- refusals ---
