@@ -129,7 +129,7 @@ class Entra:
     def _common(self, http: Http) -> dict[str, Any]:
         """No question to Microsoft whether the authority is one: it comes from our own table.
 
-        CP1 says that a 401 with a claims challenge is understood (authentication.py): only then is a
+        cp1 says that a 401 with a claims challenge is understood (authentication.py): only then is a
         token that was revoked refused at once, and not when it ends (continuous access evaluation).
         """
         return {
@@ -137,7 +137,7 @@ class Entra:
             "authority": self._authority,
             "http_client": http,
             "instance_discovery": False,
-            "client_capabilities": ["CP1"],
+            "client_capabilities": ["cp1"],
             "app_name": "presenced",
             "app_version": __version__,
         }

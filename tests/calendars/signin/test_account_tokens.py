@@ -172,7 +172,7 @@ async def test_a_claims_challenge_goes_along(here: Installation) -> None:
     await tokens.fetch_token()
     await tokens.fetch_token(refresh=True, claims=claims)
     asked = [json.loads(form["claims"])["access_token"] for form in here.authority.seen[1:]]
-    assert asked[0] == {"xms_cc": {"values": ["CP1"]}}, "we understand challenges"
+    assert asked[0] == {"xms_cc": {"values": ["cp1"]}}, "we understand challenges"
     assert asked[1] == asked[0] | {"nbf": {"essential": True, "value": "1604106651"}}
 
 

@@ -168,7 +168,7 @@ async def test_claims_are_asked_for(authority: Authority, app_only: ExchangeSett
     assert json.loads(authority.seen[0]["claims"]) == {
         "access_token": {
             "nbf": {"essential": True, "value": "1604106651"},
-            "xms_cc": {"values": ["CP1"]},
+            "xms_cc": {"values": ["cp1"]},
         }
     }
 
