@@ -15,7 +15,6 @@ from typing import Any
 from presenced.config.settings import Settings, SyncType
 from presenced.core.ports import CalendarDoor, Clock, DoorProblem, PbxDoor, Store
 from presenced.daemon.alerts.alerts import Alerts
-from presenced.daemon.alerts.expiry import expiring
 from presenced.daemon.alerts.gathering import View
 from presenced.daemon.backoff import Backoff
 from presenced.daemon.chores import Chores
@@ -67,13 +66,10 @@ class Engine:
         self.writer.on_request = self.requests.add
         view = View(self.roster, self.watch, lambda: self.pbx)
         self.alerts = Alerts(settings, store, clock, view)
-        self.alerts.credentials = lambda: expiring(self.watch.door) if self.calendars_wanted else ()
         self.milestones = Milestones(clock, {"lookups": self.resolving.work, "reads": self.watch.work})
 
     def _lost(self, guid: str) -> None:
-        keeper = self.roster.keepers.get(guid)
-        if keeper is not None:
-            keeper.resolved_at = None
+        if guid in self.roster.keepers:
             self.resolving.look_up(guid)
 
     async def restore(self) -> None:
