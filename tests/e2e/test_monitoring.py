@@ -228,3 +228,11 @@ async def test_nothing_that_is_told_is_left_off_the_dashboard(scraped: dict[str,
     }
     told = {family.name for family in scraped.values() if family.name.startswith("presenced_")}
     assert told == {name for name in shown if name.startswith("presenced_")}
+
+
+async def test_the_page_for_admins_lists_what_is_told(scraped: dict[str, Metric]) -> None:
+    page = (ETC.parent / "docs" / "admin" / "monitoring.md").read_text()
+    listed = set(re.findall(r"`(presenced_\w+)", page))
+    stored = {family.name if family.type == "histogram" else name for name, family in scraped.items()}
+    told = {name for name in stored if name.startswith("presenced_")}
+    assert listed == told - {"presenced_build_info"}
