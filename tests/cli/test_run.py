@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -13,6 +15,17 @@ from click.testing import CliRunner
 from presenced.cli.main import main
 from presenced.cli.run import supervise
 from presenced.core.ports import DoorProblem, StoreProblem
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """`run` sets up the logging of its process; this one is pytest's."""
+    root, ours = logging.getLogger(), logging.getLogger("presenced")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
 
 
 class Broken:

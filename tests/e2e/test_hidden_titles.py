@@ -48,6 +48,7 @@ def secret(name: str, start: int, end: int, **fields: str) -> Item:
 
 async def test_nowhere(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="presenced")
     for name, fields in HIDDEN.items():
         world.organisation.put(f"{name}@example.com", secret("now", -30, 60, **fields))
         world.organisation.put(f"{name}@example.com", secret("then", 60, 90, **fields))
