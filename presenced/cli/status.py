@@ -13,7 +13,7 @@ import click
 from rich.console import RenderableType
 
 from presenced.cli.ask import ask, daemon_options
-from presenced.cli.terminal import ago, ahead, cells, open_console, pairs, shown, span, table
+from presenced.cli.terminal import ago, ahead, cells, pairs, put, shown, span, table
 
 WELL = frozenset({"resolved", "polled", "disabled"})
 """states of a mailbox nobody has to look into"""
@@ -31,9 +31,7 @@ def status(*, ini: Path | None, socket: Path | None, everybody: bool, as_object:
     if as_object:
         click.echo(json.dumps(answer, ensure_ascii=False))
         return
-    console = open_console()
-    for part in parts(answer, datetime.now(UTC), everybody=everybody):
-        console.print(part)
+    put(*parts(answer, datetime.now(UTC), everybody=everybody))
 
 
 def parts(answer: dict[str, Any], now: datetime, *, everybody: bool) -> Iterator[RenderableType]:

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from presenced.cli.explain import rows
 from presenced.cli.status import FEW, parts
-from presenced.cli.terminal import ago, pairs, span, visible
+from presenced.cli.terminal import ago, pairs, put, span, visible
 from presenced.core.appointment import ShowAs
 from presenced.core.ports import CalendarDoorStatus, SignInStatus
 from presenced.daemon.questions import Questions
@@ -237,6 +237,23 @@ async def test_cautions_stand_at_the_top(running: Running) -> None:
     lines = await explained(running, "ann", at="2026-11-17T09:00")
     labels = [line.split("  ")[0] for line in lines]
     assert labels.index("caution") == labels.index("presence") + 1
+
+
+async def test_asked_about_another_day_every_time_has_its_date(running: Running) -> None:
+    lines = await explained(running, "ann", at="2026-11-18T07:00", width=200)
+    assert (
+        "read       2026-11-16 08:00  0 appointments between 2026-11-16 08:00 and 2026-11-18 08:00" in lines
+    )
+    assert any(
+        line.startswith("next       2026-11-16 09:00  the mailbox is looked up again") for line in lines
+    )
+
+
+def test_a_pipe_gets_whole_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    put(pairs([("label", "word " * 300), ("more", "x")]))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"label  {'word ' * 300}".rstrip()
+    assert second == "more   x"
 
 
 # --- what may reach a terminal ---
