@@ -159,8 +159,9 @@ class Poller:
         """Windows of this length are read, in this zone: what rounds must cover, and when they end."""
         self._length = max(self._length, window.end - window.start)
         one = self._polled.get(address)
-        if one is not None:
+        if one is not None and one.zone != zone:
             one.zone = zone
+            one.cursor = delta.know_zone(one.cursor, self._clock.now(), zone, one.phase)
 
     def status(self) -> StreamStatus | None:
         """All of them as one line; None where there is none."""
