@@ -194,5 +194,5 @@ class Engine:
 
 def _broken(problem: Exception) -> str:
     if isinstance(problem, DoorProblem):
-        return problem.reason
+        return problem.told
     return f"the calendar door broke unexpectedly ({type(problem).__name__}); the log says how"

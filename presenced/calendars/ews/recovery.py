@@ -209,6 +209,11 @@ def recovery_for(trouble: Trouble) -> Recovery:
     return _TABLE.get(trouble.code, _PASSING)
 
 
+def denies_impersonation(trouble: Trouble) -> bool:
+    """The account may not act as this mailbox."""
+    return recovery_for(trouble) is _DENIED
+
+
 def in_words(trouble: Trouble) -> str:
     """Reason and the server's own words, in one line."""
     known = recovery_for(trouble).reason
