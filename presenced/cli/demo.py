@@ -11,12 +11,12 @@ import random
 import secrets
 import sys
 import tempfile
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from presenced.cli.demo_cast import DOMAIN, ZONE, Cast, cast_owners, cast_people
 from presenced.cli.demo_views import JsonView, LinesView, LiveView, View
 from presenced.cli.endings import Failed
 from presenced.config.loading import load
@@ -25,16 +25,9 @@ from presenced.core.ports import DoorProblem
 from presenced.daemon.clock import SystemClock
 from presenced.daemon.logs import set_up_logging
 from presenced.daemon.supervisor import Supervisor
-from presenced.sim.exchange.organisation import Organisation, SimulatedMailbox
-from presenced.sim.icsfolder import read_folder
-from presenced.sim.office import open_office
-from presenced.sim.pbx import SimulatedPbx, SimulatedUser
-from presenced.sim.people import people
+from presenced.sim.pbx import SimulatedPbx
 from presenced.sim.scenario import OfficeLife
 from presenced.sim.stage import HOST, USER, Stage
-
-DOMAIN = "example.com"
-ZONE = "Europe/Berlin"
 
 INI = """\
 [pbx]
@@ -47,6 +40,12 @@ master_pbx_name = pbx-demo
 
 [presence]
 timezone = {zone}
+
+[mapping]
+busy = busy
+tentative = ignore
+out_of_office = away
+working_elsewhere = available
 
 [exchange]
 sync_type = on-premises
@@ -66,16 +65,6 @@ level = {level}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Who takes part: rows of the PBX and mailboxes of the Exchange."""
-
-    users: tuple[SimulatedUser, ...]
-    organisation: Organisation
-    by_address: dict[str, str]
-    """mailbox address -> guid"""
-
-
 @click.command()
 @click.option(
     "--users", default=12, show_default=True, type=click.IntRange(1, 50_000), help="How many people."
@@ -87,7 +76,12 @@ class Cast:
     help="A folder of ICS files, one a mailbox, instead of made-up calendars.",
 )
 @click.option("--json", "as_objects", is_flag=True, help="One JSON object a line.")
-@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Where the status page listens.")
+@click.option(
+    "--port",
+    default=0,
+    type=click.IntRange(0, 65535),
+    help="Where the status page listens; 0: any free port.",
+)
 @click.option("--verbose", is_flag=True, help="Show the daemon's log.")
 def demo(
     *,
@@ -99,7 +93,7 @@ def demo(
     verbose: bool,
 ) -> None:
     """Run the daemon between simulators, and show every presence the PBX receives."""
-    cast = _cast_of(calendars) if calendars else _cast(users)
+    cast = cast_owners(calendars) if calendars else cast_people(users)
     view = _view(as_objects=as_objects, verbose=verbose)
     length = timedelta(seconds=seconds) if seconds else None
     with tempfile.TemporaryDirectory(prefix="presenced-demo-") as folder:
@@ -122,6 +116,7 @@ class Play:
         self._clock = SystemClock()
         self._passwords = {name: secrets.token_urlsafe(12) for name in ("pbx", "exchange")}
         self._stage = Stage(cast.organisation, self._clock, folder, password=self._passwords["exchange"])
+        cast.make_trouble(self._stage.faults)
         self._pbx = SimulatedPbx(
             cast.users,
             clock=self._clock,
@@ -154,6 +149,7 @@ class Play:
                     tasks.create_task(self._pbx.run_dialing(url, tls=tls)),
                     tasks.create_task(self._life.run()),
                     tasks.create_task(self._view.run()),
+                    tasks.create_task(self._announce(supervisor, settings.path)),
                 ]
                 if length is not None:
                     company.append(tasks.create_task(self._end(supervisor, length)))
@@ -163,6 +159,12 @@ class Play:
         finally:
             await self._stage.close()
             self._view.end()
+
+    async def _announce(self, supervisor: Supervisor, ini: str) -> None:
+        """Tell where the status page is, as soon as it is there."""
+        if supervisor.web is not None:
+            await supervisor.web.listening.wait()
+            self._view.open(f"http://{HOST}:{supervisor.web.port}/", ini)
 
     def _tell_how_to_ask(self, socket: Path) -> None:
         """On standard error: standard output is for presences."""
@@ -197,48 +199,9 @@ class Play:
                 web=f"{HOST}:{self._port}",
                 level="info" if self._verbose else "error",
             )
+            + self._cast.wishes
         )
         return load(ini)
-
-
-def _cast(count: int) -> Cast:
-    staff = list(people(count, domain=DOMAIN))
-    users = tuple(
-        SimulatedUser(
-            one.guid,
-            one.h323,
-            cn=one.cn,
-            dn=one.dn,
-            e164=one.e164,
-            emails=one.emails,
-            h323_email=one.h323_email,
-        )
-        for one in staff
-    )
-    return Cast(users, open_office(staff), {one.mailbox: one.guid for one in staff if one.mailbox})
-
-
-def _cast_of(folder: Path) -> Cast:
-    """A user for every calendar file; files that can't be read are named and left out."""
-    found = read_folder(folder, domain=DOMAIN, zone=ZONE)
-    for problem in found.problems:
-        click.echo(problem, err=True)
-    if not found.calendars:
-        raise Failed(f"{folder}: no calendar file that can be read; put NAME.ics files there")
-    organisation = Organisation()
-    for address, calendar in found.calendars.items():
-        organisation.add(SimulatedMailbox(address, zone=ZONE, calendar=calendar))
-    users = tuple(_user_of(address, number) for number, address in enumerate(found.calendars))
-    return Cast(
-        users,
-        organisation,
-        {address: user.guid for address, user in zip(found.calendars, users, strict=True)},
-    )
-
-
-def _user_of(address: str, number: int) -> SimulatedUser:
-    name = address.partition("@")[0]
-    return SimulatedUser(f"{number:032x}", name, cn=name.replace(".", " ").title(), emails=(address,))
 
 
 def _view(*, as_objects: bool, verbose: bool) -> View:

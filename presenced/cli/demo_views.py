@@ -58,6 +58,11 @@ class View(ABC):
             "latency_ms": {"p50": _percentile(self._latencies, 50), "p99": _percentile(self._latencies, 99)},
         }
 
+    def open(self, page: str, ini: str) -> None:
+        """Where the status page is, and the file to change."""
+        click.echo(f"Status page: {page}", err=True)
+        click.echo(f"Settings:    {ini} (change it; it is taken over at once)", err=True)
+
     @abstractmethod
     def show(self, write: PresenceWritten) -> None:
         """Show a presence."""
@@ -110,7 +115,11 @@ class LiveView(View):
         super().__init__()
         self._presences: dict[str, PresenceWritten] = {}
         self._events: deque[Text] = deque(maxlen=8)
+        self._places = Text()
         self._live = Live(console=Console(), refresh_per_second=8, get_renderable=self._picture)
+
+    def open(self, page: str, ini: str) -> None:
+        self._places = Text(f"status page {page}   settings {ini}", style="bold", overflow="fold")
 
     def show(self, write: PresenceWritten) -> None:
         self._presences[write.guid] = write
@@ -131,7 +140,7 @@ class LiveView(View):
         table = Table(expand=True, header_style="bold", box=None)
         for name in ("user", "activity", "presence", "since"):
             table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=4 if name == "presence" else None)
-        room = max(self._live.console.height - 14, 4)
+        room = max(self._live.console.height - 16, 4)
         shown = sorted(self._presences.values(), key=lambda write: write.t, reverse=True)[:room]
         for write in sorted(shown, key=lambda write: write.sip):
             colour = _COLOURS.get(write.activity, "white")
@@ -144,7 +153,15 @@ class LiveView(View):
         head = Text(
             f"{len(self._users)} users, {self.changes} calendar changes, {self.writes} presences written"
         )
-        return Group(head, Text(), table, Text(), *self._events, Text("Ctrl-C ends the demo", style="dim"))
+        return Group(
+            head,
+            self._places,
+            Text(),
+            table,
+            Text(),
+            *self._events,
+            Text("Ctrl-C ends the demo", style="dim"),
+        )
 
 
 def _in_words(view: View) -> str:

@@ -35,6 +35,7 @@ from presenced.daemon.meeting_place import is_service, socket_of
 from presenced.daemon.pulse import ServiceManager
 from presenced.daemon.questions import Questions
 from presenced.daemon.surroundings import REAL_WORLD, Surroundings
+from presenced.daemon.web.service import Web
 from presenced.pbx.link import PbxLink
 from presenced.store.sqlite import open_store
 
@@ -94,6 +95,8 @@ class Supervisor:
         """what the socket and the page answer from, once running"""
         self.ready = asyncio.Event()
         """set when the link listens, or dials"""
+        self.web: Web | None = None
+        """the status page, where there is one"""
 
     def stop(self) -> None:
         """Stop orderly (SIGTERM)."""
@@ -116,6 +119,9 @@ class Supervisor:
             engine = self.engine = Engine(self._settings, store, self._clock, self._new_link)
             await engine.restore()
             questions = self.questions = Questions(engine, store, self._clock, self.reload)
+            self._new_web: Callable[[], Web] = lambda: Web(
+                self._settings.web, engine, store, self._clock, questions
+            )
             manager = ServiceManager(self._clock, engine.pulse)
             async with asyncio.TaskGroup() as group:
                 self._open_questions(group, questions)
@@ -131,6 +137,7 @@ class Supervisor:
             await store.close()
 
     async def _start(self, group: asyncio.TaskGroup, engine: Engine, manager: ServiceManager) -> None:
+        self._open_web(group)
         for name, loop in engine.loops().items():
             self._begin(group, name, loop())
         link = self._link
@@ -195,6 +202,28 @@ class Supervisor:
                 )
                 await self._clock.sleep(pause)
 
+    def _open_web(self, group: asyncio.TaskGroup) -> None:
+        if self._settings.web.listen is not None:
+            self.web = self._new_web()
+            self._begin(group, "web", self._keep_web(self.web))
+
+    async def _keep_web(self, page: Web) -> None:
+        """The status page; presences go on without it where its port can't be had."""
+        failures = 0
+        while True:
+            try:
+                await page.run()
+            except DoorProblem as problem:
+                failures += 1
+                pause = _RETRY.pause(failures)
+                log.error(
+                    "the status page can't open because=%s remedy=%s retry_in=%ds",
+                    problem.reason,
+                    problem.remedy,
+                    pause.total_seconds(),
+                )
+                await self._clock.sleep(pause)
+
     def _open_calendars(self, group: asyncio.TaskGroup, engine: Engine) -> None:
         exchange = self._settings.exchange
         if exchange.sync_type is SyncType.DISABLED:
@@ -239,6 +268,9 @@ class Supervisor:
             await self._end("pbx")
             engine.use_pbx(self._new_link(engine.roster))
             self._begin(group, "pbx", self._keep_link(self._link))
+        if changes.web:
+            await self._end("web")
+            self._open_web(group)
         if changes.exchange:
             await self._end("calendars")
             self._open_calendars(group, engine)
