@@ -13,6 +13,7 @@ from typing import Any
 
 from presenced.calendars.carrier import CarrierProblem, Reply, Stream
 from presenced.calendars.graph.client import GraphDoor
+from presenced.calendars.graph.notices import NoticeDesk
 from presenced.config.settings import ExchangeSettings, SyncType
 from presenced.core.ports import Mailbox, MailboxProblem
 from presenced.core.window import Window
@@ -24,6 +25,7 @@ from presenced.sim.graph.problems import Reply as SimReply
 from presenced.sim.graph.server import SimulatedGraph
 from tests.clock import FakeClock
 
+NOTIFICATION_URL = "https://presenced.example.com/notices"
 ROOT = "https://graph.test/v1.0"
 APP = Caller("app-1", frozenset({"Calendars.Read", "User.Read.All"}))
 ANN, BOB, EVE = "ann@example.com", "bob@example.com", "eve@example.com"
@@ -152,6 +154,34 @@ class Remembering:
         return taken
 
 
+class Mail:
+    """In place of sim.graph.notices.Notices: what Graph posts is handed over without a network."""
+
+    def __init__(self, graph: SimulatedGraph, desk: NoticeDesk) -> None:
+        self.desk = desk
+        self.reachable = True
+        self.lost = False
+        """change notices don't come"""
+        self.posted: list[dict[str, Any]] = []
+        self.counters: Counter[str] = Counter()
+        graph.resources._notices = self  # type: ignore[assignment]
+
+    async def shake_hands(self, url: str) -> bool:
+        assert url == NOTIFICATION_URL
+        self.counters["handshakes"] += 1
+        return self.reachable
+
+    def send(self, url: str, notice: dict[str, Any], *, change: bool) -> None:
+        assert url == NOTIFICATION_URL
+        self.posted.append(notice)
+        if not (change and self.lost):
+            self.post(notice)
+
+    def post(self, *notices: dict[str, Any]) -> bool:
+        """Somebody posts these."""
+        return self.desk.take(json.dumps({"value": notices}).encode())
+
+
 @dataclass
 class Scene:
     """A door, Graph and what is in its calendars."""
@@ -162,6 +192,7 @@ class Scene:
     clock: FakeClock
     organisation: Organisation
     graph: SimulatedGraph
+    mail: Mail
 
     async def pass_time(self, seconds: float = 0.0, *, turns: int = 40) -> None:
         await self.clock.advance(timedelta(seconds=seconds), turns=turns)
@@ -198,14 +229,21 @@ def resting(count: int = 0, *, seconds: float = 0.0, **settings: Any) -> Scene:
     graph.base_url = graph.resources.base_url = ROOT
     carrier = DirectCarrier(graph, clock=clock, seconds=seconds)
     chosen = ExchangeSettings(sync_type=SyncType.GRAPH, **settings)
-    door = GraphDoor(chosen, carrier, listener, clock, root=ROOT, chance=lambda: 0.0)
-    return Scene(door, carrier, listener, clock, organisation, graph)
+    desk = NoticeDesk()
+    door = GraphDoor(chosen, carrier, listener, clock, root=ROOT, desk=desk, chance=lambda: 0.0)
+    return Scene(door, carrier, listener, clock, organisation, graph, Mail(graph, desk))
 
 
 @asynccontextmanager
 async def running(count: int = 0, **settings: Any) -> AsyncIterator[Scene]:
     """A door whose `run` is under way; in the end Graph must have seen no mistake of ours."""
-    scene = resting(count, **settings)
+    async with started(resting(count, **settings)) as scene:
+        yield scene
+
+
+@asynccontextmanager
+async def started(scene: Scene) -> AsyncIterator[Scene]:
+    """The same for a scene that was resting."""
     task = asyncio.create_task(scene.door.run())
     await scene.pass_time()
     try:

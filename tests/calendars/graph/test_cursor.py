@@ -68,17 +68,16 @@ class Feed:
     lost: set[str] = field(default_factory=set)
 
     def answer(self, path: str) -> DeltaPage | None:
-        """A path is `` (from the beginning), `since N` or `since N to M page K`."""
+        """A path is `` (from the beginning), `since N` or `since N to M page K of P`."""
         if path in self.lost:
             self.lost.discard(path)  # tokens made later may look alike
             return None
         words = path.split()
         since = int(words[1]) if words else -1
-        to = int(words[3]) if len(words) > 2 else self.version
-        page = int(words[5]) if len(words) > 2 else 0
-        count = (to - since if since >= 0 else to) if page == self.pages - 1 else 0
-        if page < self.pages - 1:
-            return DeltaPage(count, next_link=f"since {since} to {to} page {page + 1}")
+        to, page, pages = map(int, words[3::2]) if len(words) > 2 else (self.version, 0, self.pages)
+        count = to - max(since, 0) if page == pages // 2 else 0
+        if page < pages - 1:
+            return DeltaPage(count, next_link=f"since {since} to {to} page {page + 1} of {pages}")
         return DeltaPage(count, delta_link=f"since {to}")
 
 
