@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import pytest
 from aiohttp import ClientSession, web
@@ -32,7 +33,7 @@ class Listener:
 
     async def post(self, path: str, body: bytes = b"", method: str = "POST") -> tuple[int, str, str]:
         url = self.server.make_url(path)
-        async with self.session.request(method, url, data=body) as response:
+        async with self.session.request(method, url, data=BytesIO(body)) as response:
             return response.status, response.content_type, await response.text()
 
 
