@@ -156,5 +156,5 @@ class GraphDoor:
 
     def counters(self) -> Mapping[str, int]:
         """Named counts since start, how many mailboxes are followed, and whose notices flow."""
-        live = {} if self._subscriber is None else {"subscriptions": self._subscriber.live}
+        live = {} if self._subscriber is None else {"mailboxes_subscribed": self._subscriber.live}
         return {**self._caller.counters, "mailboxes_followed": self._poller.size, **live}

@@ -40,7 +40,7 @@ async def test_a_mailbox_is_subscribed_then_asked_and_told_once_as_followed() ->
         assert len(made.state) >= 43
         assert made.state != subscriptions(scene, BOB)[0].state
         assert sorted(scene.listener.follows) == [(ANN, False), (BOB, False)]
-        assert scene.door.counters()["subscriptions"] == 2
+        assert scene.door.counters()["mailboxes_subscribed"] == 2
 
 
 async def test_a_notice_makes_its_mailbox_be_asked_at_once() -> None:
@@ -213,7 +213,7 @@ async def test_a_url_graph_cannot_reach_means_polling_and_one_sentence(
         assert scene.mail.counters["handshakes"] == before
         scene.mail.reachable = True
         await scene.pass_time(400)
-        assert scene.door.counters()["subscriptions"] == 60
+        assert scene.door.counters()["mailboxes_subscribed"] == 60
         assert "can't reach" not in scene.door.status().streams[0].detail
         scene.graph.client_bugs.clear()  # a URL that can't be reached is answered with a 400
 
@@ -229,7 +229,7 @@ async def test_a_mailbox_that_must_not_be_subscribed_is_polled_and_the_others_ar
         await scene.pass_time(65)
         assert scene.listener.changes == [polled]
         await scene.pass_time(LONG)
-        assert scene.door.counters()["subscriptions"] == 2
+        assert scene.door.counters()["mailboxes_subscribed"] == 2
 
 
 async def test_an_unfollowed_mailbox_is_unsubscribed() -> None:
@@ -268,5 +268,5 @@ async def test_a_cold_start_subscribes_everybody_in_batches() -> None:
         people = [f"user{number:05}@example.com" for number in range(100)]
         await follow(scene, *people)
         await scene.pass_time(5)
-        assert scene.door.counters()["subscriptions"] == 100
+        assert scene.door.counters()["mailboxes_subscribed"] == 100
         assert sorted(scene.listener.follows) == [(one, False) for one in people]
