@@ -41,8 +41,9 @@ REOPEN_SPREAD = timedelta(seconds=60)
 """after a reconnect the mailboxes of a group are read again within this time, not all at once"""
 PATIENCE = timedelta(seconds=30)
 """a mailbox is read without change notices when following it takes longer than this"""
-SILENCE = timedelta(minutes=4)
-"""no proof of life for this long (the door watches its own streams more closely): read to be sure"""
+SILENCE = timedelta(minutes=6)
+"""no proof of life for this long (the doors watch their own more closely): read to be sure. Longer than the
+five minutes after which Graph is asked for changes where its notices flow."""
 _RETRY = Backoff(first=timedelta(seconds=15), longest=timedelta(minutes=15))
 _LOOK_AGAIN = timedelta(hours=1)
 _MOVED_AFTER = timedelta(minutes=10)
