@@ -150,7 +150,7 @@ def test_another_account_than_user_is_pointed_out(desk: Desk) -> None:
     ("sync_type", "more", "because"),
     [
         ("cloud-app-only", "client_secret = env:HOME", "the app signs in with its own credential"),
-        ,
+        ("graph", "client_secret = env:HOME", "the app signs in with its own credential"),
         ("on-premises", "password = env:HOME", "user and password of the ini file sign in"),
         ("disabled", "", "nothing signs in"),
     ],
