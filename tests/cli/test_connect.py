@@ -563,3 +563,12 @@ async def test_the_daemon_is_running(chain: Chain) -> None:
         supervisor.stop()
         await chain.until(running.done)
         await running
+
+
+async def test_a_user_who_is_not_to_be_synchronised(chain: Chain) -> None:
+    await chain.open_exchange()
+    chain.more = f"[user {ANN}]\nsync = no\n"
+    steps = await chain.check(ANN)
+    assert steps["user"][0].verdict is NOTE
+    assert f"[user {ANN}] says sync = no" in steps["user"][0].what
+    assert chain.failures == 0

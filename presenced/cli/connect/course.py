@@ -59,9 +59,12 @@ class StepFailed(Exception):
 class Course:
     """Takes the steps and tells each as it ends."""
 
-    def __init__(self, clock: Clock, tell: Callable[[Step], None]) -> None:
+    def __init__(
+        self, clock: Clock, tell: Callable[[Step], None], begin: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.clock = clock
         self._tell = tell
+        self._begin = begin
         self._verdicts: dict[str, Verdict] = {}
 
     @property
@@ -91,6 +94,7 @@ class Course:
             self.skip(name, f"{missing} {word}")
             return False
         began = self.clock.now()
+        self._begin(name)
         finding = await _find(work)
         failed = finding.verdict is Verdict.FAIL
         if failed and harmless:
