@@ -38,6 +38,18 @@ from tests.config.sample import SMALL
 from tests.e2e import planted
 from tests.e2e.test_main_job import NAMES, World, item
 
+SIGNS = (
+    "sent POST",
+    "***",
+    "refused user and password",
+    "presence refused",
+    "crashed on purpose",
+    "has problems",
+    "a notice was not delivered channel=mail",
+    "a notice was not delivered channel=webhook",
+)
+"""that everything went wrong which was to"""
+
 
 class Planted(World):
     """The world with secrets planted, and all that talks switched on."""
@@ -140,7 +152,7 @@ async def test_nothing_planted_is_found(
     found += planted.find({name: places[name] for name in silent}, {"public title": planted.PUBLIC})
     assert found == []
     assert planted.find(places, {"": planted.PUBLIC}), "the search finds what is there"
-    for sign in ("sent POST", "***", "refused user and password", "crashed on purpose", "has problems"):
+    for sign in SIGNS:
         assert sign in log.getvalue(), f"{sign} was to happen, and to be logged"
 
 

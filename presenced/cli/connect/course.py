@@ -94,13 +94,17 @@ class Course:
             self.skip(name, f"{missing} {word}")
             return False
         began = self.clock.now()
-        self._begin(name)
+        self.begin(name)
         finding = await _find(work)
         failed = finding.verdict is Verdict.FAIL
         if failed and harmless:
             finding = replace(finding, what=f"{finding.what} ({harmless})", verdict=Verdict.NOTE)
         self.add(name, finding, self.clock.now() - began)
         return not failed
+
+    def begin(self, name: str) -> None:
+        """This step is under way; `add` tells what it finds."""
+        self._begin(name)
 
     def add(self, name: str, finding: Finding, took: timedelta | None = None) -> None:
         """Tell what has been found already. Of steps of the same name the worst counts."""

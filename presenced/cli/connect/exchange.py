@@ -199,6 +199,7 @@ class ExchangeSide:
             for name in ("exchange sign-in", "exchange autodiscover"):
                 course.skip(name, "no address to ask about; name one with --user ADDRESS")
             return
+        course.begin("exchange sign-in")
         began = self._clock.now()
         resolution, problem = await _resolve(door, asked)
         took = self._clock.now() - began
@@ -238,6 +239,7 @@ class ExchangeSide:
         """Impersonation and one window read: one request shows both."""
         began = self._clock.now()
         names = ("exchange impersonation", "exchange read")
+        course.begin(names[1])
         try:
             appointments = await self._fetch(door, mailbox)
         except (MailboxProblem, DoorProblem) as problem:
