@@ -167,7 +167,9 @@ class PbxSide:
                 raise
         port = self._pbx.listen.port
         try:
-            self.daemon = await asyncio.to_thread(ask, "/status", {}, ini=self._ini, socket=None)
+            status: Mapping[str, Any] = await asyncio.to_thread(
+                ask, "/status", {}, ini=self._ini, socket=None
+            )
         except Failed as silent:
             raise StepFailed(
                 f"{self._place()} is taken, and not by a daemon with this configuration that answers here "
@@ -175,8 +177,9 @@ class PbxSide:
                 f"see who listens there (ss -ltnp 'sport = :{port}') and stop it, or set another listen in "
                 "[pbx]; if it is the daemon, run this as root or as its account",
             ) from None
+        self.daemon = status
         await self._look_at_certificate(port)
-        version = self.daemon.get("version", "")
+        version = status.get("version", "")
         return Finding(
             f"the running daemon (presenced {version}) listens on {self._place()}; "
             f"URL of the App object: {self._app_url()}",
