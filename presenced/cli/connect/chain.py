@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from presenced.cli.connect.course import Course, Finding, Step, Verdict
-from presenced.cli.connect.exchange import ExchangeSide, ews_way
+from presenced.cli.connect.exchange import ExchangeSide
 from presenced.cli.connect.pbx import PbxSide
 from presenced.cli.connect.token import tokens_for
 from presenced.cli.connect.users import PBX_WAIT, Chooser
+from presenced.cli.connect.way import way_of
 from presenced.config.settings import Settings, SyncType
 from presenced.core.ports import Clock
 from presenced.daemon.surroundings import REAL_WORLD, Surroundings
@@ -48,7 +49,7 @@ async def _check_calendars(
     chooser = Chooser(settings, pbx, user)
     await chooser.choose(course)
     async with tokens_for(course, settings, surroundings) as token:
-        way = ews_way(settings.exchange, course.clock)
+        way = way_of(settings.exchange, course.clock, surroundings)
         await ExchangeSide(settings, course.clock, chooser.addresses, way, token=token).run(course)
 
 

@@ -9,28 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 
-from presenced.calendars.carrier import Carrier
-from presenced.calendars.discovery.finder import Finder
 from presenced.calendars.discovery.order import find_domain
-from presenced.calendars.ews.client import EwsDoor
-from presenced.calendars.ews.envelope import Refused
-from presenced.calendars.ews.recovery import denies_impersonation
 from presenced.calendars.transport import tls
 from presenced.calendars.transport.authentication import TokenSource
 from presenced.calendars.transport.http_carrier import HttpCarrier
 from presenced.cli.connect.course import Course, Finding, StepFailed, Verdict
 from presenced.cli.connect.network import Route, Target, target_of, walk
 from presenced.cli.connect.token import TOKEN
+from presenced.cli.connect.way import Way
 from presenced.cli.connect.witness import Witness
-from presenced.config.settings import ExchangeSettings, Settings, SyncType
+from presenced.config.settings import Settings, SyncType
 from presenced.core.appointment import Appointment
 from presenced.core.ports import (
     CalendarDoor,
-    CalendarListener,
     Clock,
     DoorProblem,
     Mailbox,
@@ -46,32 +40,6 @@ _LOOK = timedelta(milliseconds=100)
 _FAILURES = 2
 """failures of the stream in a row after which no more is waited for"""
 NO_MAILBOX = "give the user object on the PBX an address of the mailbox, or name another with --user"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A door and where it leads."""
-
-    server: str
-    """URL of the first server asked, "" for the places where autodiscover begins"""
-    open_door: Callable[[Carrier, CalendarListener], CalendarDoor]
-    is_denial: Callable[[BaseException | None], bool]
-    """whether this is what a mailbox answers that may not be opened"""
-    trusted: tuple[str, ...] = ()
-    """more addresses that get the sign-in, as for HttpCarrier"""
-
-
-def ews_way(exchange: ExchangeSettings, clock: Clock) -> Way:
-    """Exchange Web Services, on-premises or in the cloud."""
-
-    def open_door(carrier: Carrier, listener: CalendarListener) -> CalendarDoor:
-        return EwsDoor(exchange, carrier, Finder(exchange, carrier, clock), listener, clock)
-
-    return Way(
-        exchange.ews_url or exchange.autodiscover_url,
-        open_door,
-        lambda cause: isinstance(cause, Refused) and denies_impersonation(cause.trouble),
-    )
 
 
 class Notices:
@@ -281,7 +249,8 @@ class ExchangeSide:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
         if notices.polled:
-            return Finding(f"asked for changes every {self._exchange.poll_interval.total_seconds():g} s")
+            asked = f"asked for changes every {self._exchange.poll_interval.total_seconds():g} s"
+            return Finding(f"{asked}{self._way.remark}")
         return Finding("the stream is open, and a status event came")
 
     async def _await_event(self, door: CalendarDoor, witness: Witness, notices: Notices) -> None:
