@@ -66,6 +66,25 @@ def read(note: str) -> Reading:
     )
 
 
+def without_titles(note: str, instead: str) -> str:
+    """The text of a note with `instead` where titles stand; a note without any other title as it is.
+
+    For showing notes on record that are older than the wish to hide what they say; no client reads this.
+    """
+    try:
+        reading = read(note)
+    except Unreadable:
+        return instead if note else note
+    if {reading.title, reading.next_title} <= {None, instead}:
+        return note
+    text = reading.text
+    following = [(reading.next[0], reading.next[1])] if reading.next else []
+    current = [(0, reading.len[0])] if reading.len else []
+    for start, length in (*following, *current):
+        text = text[:start] + instead + text[start + length :]
+    return text
+
+
 def display(reading: Reading, language: str, zone: tzinfo, now: datetime) -> str:
     """What a client in that language and zone shows at `now`."""
     words, shape = words_of(language), shape_of(language)

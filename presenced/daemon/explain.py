@@ -15,6 +15,7 @@ from presenced.core.decision import Decision, IgnoredAppointment, decide
 from presenced.core.mapping import Ignored
 from presenced.core.ports import Store, StoreProblem, Write
 from presenced.core.presence import Presence
+from presenced.core.reading import without_titles
 from presenced.daemon.engine import Engine
 from presenced.daemon.keeper import Keeper
 from presenced.daemon.origin import Origin, Origins
@@ -139,7 +140,7 @@ def _decision(case: Case, decision: Decision) -> dict[str, Any]:
     by_id = {appointment.id: appointment for appointment in because.appointments}
     current = by_id.get(because.current) if because.current is not None else None
     return {
-        **_presence(decision.presence),
+        **_presence(case, decision.presence),
         "until": case.local(decision.until),
         "rule": because.rule.value,
         "sentence": RULES[because.rule],
@@ -221,7 +222,7 @@ def _pbx(case: Case, engine: Engine) -> dict[str, Any]:
     return {
         "linked": roster.pbx is not None,
         "reason": "" if roster.pbx is not None else roster.link_reason,
-        "has": None if keeper.written is None else _presence(keeper.written),
+        "has": None if keeper.written is None else _presence(case, keeper.written),
         "confirmed_at": case.local(keeper.written_at),
         "to_write": keeper.to_write() is not None,
         "error": keeper.write_error,
@@ -243,7 +244,7 @@ async def _writes(case: Case, store: Store) -> dict[str, Any]:
 def _write(case: Case, write: Write) -> dict[str, Any]:
     return {
         "at": case.local(write.at),
-        **_presence(write.presence),
+        **_presence(case, write.presence),
         "cause": write.cause,
         "sentence": CAUSES.get(write.cause, write.cause),
         "rule": write.rule,
@@ -258,7 +259,9 @@ def _next(case: Case, engine: Engine, decision: Decision | None) -> list[dict[st
     if decision is not None and window is not None:
         due = min(decision.deadline, window.end)
         then = decide(keeper.appointments, keeper.mapping, due).presence if due < window.end else None
-        coming.append({"at": due, "what": "decided again", "then": None if then is None else _presence(then)})
+        coming.append(
+            {"at": due, "what": "decided again", "then": None if then is None else _presence(case, then)}
+        )
     planned = engine.watch.next_read(keeper.mailbox.address) if keeper.mailbox else None
     if planned is not None:
         coming.append({"at": planned[0], "what": f"the calendar is read again ({planned[1]})"})
@@ -271,8 +274,12 @@ def _next(case: Case, engine: Engine, decision: Decision | None) -> list[dict[st
     return [one | {"at": case.local(one["at"])} for one in sorted(coming, key=lambda one: one["at"])]
 
 
-def _presence(presence: Presence) -> dict[str, str]:
-    return {"activity": presence.activity, "note": presence.note}
+def _presence(case: Case, presence: Presence) -> dict[str, str]:
+    """As written; without the titles of a user who hides them, whenever it was written."""
+    note, keeper = presence.note, case.keeper
+    if not keeper.admission.subject_shown:
+        note = without_titles(note, keeper.mapping.style.words.private)
+    return {"activity": presence.activity, "note": note}
 
 
 def _origin(origin: Origin) -> dict[str, str]:

@@ -44,6 +44,7 @@ CAUSES: dict[str, str] = {
     "reconnect": "the PBX or Exchange was connected again",
     "doubt": "the calendar was read because nothing had been heard of it for a while",
     "retry": "a read was tried again",
+    "asked": "somebody asked for it on the status page",
     "pbx-row": "the user's row on the PBX changed",
     "cleared": "the user has no calendar (any more)",
 }

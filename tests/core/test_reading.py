@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presenced.core.activity import Tag
-from presenced.core.reading import Reading, Unreadable, display, read
+from presenced.core.reading import Reading, Unreadable, display, read, without_titles
 from presenced.core.strict import read_strictly
 from presenced.core.wording import FREE_WORDS
 from presenced.core.zones import zone_of
@@ -99,3 +99,25 @@ def test_any_text_is_read_or_refused(note: str) -> None:
             assert "\n" not in str(refused)
         else:
             assert isinstance(display(reading, "en", zone_of("UTC"), datetime(2026, 1, 1, tzinfo=UTC)), str)
+
+
+@pytest.mark.parametrize(
+    ("note", "without"),
+    [
+        ("Divorce until 12:00 #busy #len:7:7 #until:1479121200000", "Private until 12:00"),
+        (
+            "Free until 12:00 (Busy: Divorce) #free #until:1 #next-activity:busy #next:24:7:24:7",
+            "Free until 12:00 (Busy: Private)",
+        ),
+        (
+            "Home until 12:00 (Visit) #free #len:4:4 #until:1 #next-activity:free #next:18:5:18:5",
+            "Private until 12:00 (Private)",
+        ),
+        ("Private until 12:00 #busy #len:7:7 #until:1479121200000", None),
+        ("Free", None),
+        ("", None),
+        ("nothing a client reads", "Private"),
+    ],
+)
+def test_titles_taken_out(note: str, without: str | None) -> None:
+    assert without_titles(note, "Private") == (note if without is None else without)

@@ -34,12 +34,15 @@ _PUBLIC = ("/static/", SIGN_IN, "/healthz")
 _FOR_PROGRAMS = ("/api/", "/metrics")
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 _HASHES_AT_ONCE = 2
+_MADE = web.RequestKey("made", str)
+"""the form cookie made while answering"""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
+    "Server": "presenced",
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -105,9 +108,9 @@ class Guard:
 
     def token(self, request: web.Request) -> str:
         """The token that a form on the page answering this request must carry."""
-        cookie = request.cookies.get(FORM_COOKIE) or request.get(FORM_COOKIE)
+        cookie = request.cookies.get(FORM_COOKIE) or request.get(_MADE)
         if not cookie:
-            cookie = request[FORM_COOKIE] = secrets.token_urlsafe(32)
+            cookie = request[_MADE] = secrets.token_urlsafe(32)
         return self._tokens.of(cookie)
 
     def keep_session(self, request: web.Request, response: web.StreamResponse, session: str) -> None:
@@ -132,7 +135,7 @@ class Guard:
         """The headers alone; whoever prepares a response himself calls this before."""
         response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
-        if made := request.get(FORM_COOKIE):
+        if made := request.get(_MADE):
             _set_cookie(request, response, FORM_COOKIE, made)
 
     @web.middleware

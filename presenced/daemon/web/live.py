@@ -96,7 +96,9 @@ class Live:
         client = _Client(topic, may_watch)
         self._clients.add(client)
         try:
-            client.waiting.update(await self._render(topic))
+            regions = dict(await self._render(topic))
+            self._sent.setdefault(topic, regions)
+            client.waiting.update(regions)
             client.arrived.set()
             response = EventSourceResponse()
             dress(response)

@@ -151,6 +151,7 @@ class People:
             keeper.window if keeper.sync else None,
             because.current if because else None,
             lambda presence: self._site.show(presence, keeper),
+            keeper.admission.subject_shown,
         )
         days = two_days(subject, writes, times.now)
         return [
@@ -177,7 +178,7 @@ class People:
                 "start": one.start,
                 "end": one.end,
                 "all_day": one.all_day,
-                "title": title_of(one, keeper.mapping),
+                "title": title_of(one, keeper.mapping, titles=keeper.admission.subject_shown),
                 "private": one.subject is None,
                 "show_as": one.show_as.value.replace("_", " ").replace("oof", "out of office"),
                 "kind": kind_of(one, keeper.mapping),

@@ -20,7 +20,7 @@ LANE_TOP = BAND_TOP + BAND_HEIGHT + 10
 LANE_HEIGHT = 26
 LANE_GAP = 5
 _BOTTOM = 4
-_TEXT_FROM = 26
+_TEXT_FROM = 44
 """a box narrower than this has no text"""
 _HOUR = timedelta(hours=1)
 

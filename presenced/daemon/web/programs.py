@@ -37,26 +37,26 @@ class Programs:
         try:
             return _json(await self._site.questions.explain(request.query))
         except Unanswerable as refused:
-            return _json({"error": refused.reason}, refused.status)
+            return _json({"problem": refused.reason}, refused.status)
 
     async def requests(self, request: web.Request) -> web.Response:
         """The last requests of the doors: query `door`, `text`, `mailbox`, `outcome`, `limit`."""
         try:
             return _json(self._site.questions.requests(request.query))
         except Unanswerable as refused:
-            return _json({"error": refused.reason}, refused.status)
+            return _json({"problem": refused.reason}, refused.status)
 
     async def writes(self, request: web.Request) -> web.Response:
         """The record of writes: query `guid`, `limit`."""
         limit = request.query.get("limit", "100")
         if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:6]) <= 1000):
-            return _json({"error": "limit is a number from 1 to 1000"}, 400)
+            return _json({"problem": "limit is a number from 1 to 1000"}, 400)
         try:
             writes = await self._site.store.fetch_writes(
                 guid=request.query.get("guid") or None, limit=int(limit[:6])
             )
         except StoreProblem as problem:
-            return _json({"error": problem.reason}, 503)
+            return _json({"problem": problem.reason}, 503)
         return _json({"writes": [self._write(self._site.write_line(write), write.rule) for write in writes]})
 
     @staticmethod

@@ -50,6 +50,11 @@ class Web:
         self.port = 0
         """the port bound, once `listening` is set"""
 
+    @property
+    def watching(self) -> int:
+        """How many pages are live now."""
+        return self._live.watching
+
     async def run(self) -> None:
         """Serve until cancelled; raises DoorProblem where the port can't be had. Nothing where it is off."""
         listen = self._settings.listen

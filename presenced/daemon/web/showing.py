@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from presenced.core.mapping import Mapping
 from presenced.core.presence import CLEARED, Presence
-from presenced.core.reading import Unreadable, read
+from presenced.core.reading import Unreadable, read, without_titles
 from presenced.core.wording import words_of
 
 _KINDS = {"": "available", "busy": "busy", "away": "away", "dnd": "dnd"}
@@ -58,11 +58,8 @@ def show(presence: Presence | None, *, titles: bool, language: str) -> Shown:
     )
     if titles:
         return Shown(kind, reading.text, title)
-    spans = [(0, reading.len[0])] if reading.len else []
-    spans += [(reading.next[0], reading.next[1])] if reading.next else []
-    text = reading.text
-    for start, length in sorted(spans, reverse=True):
-        text = text[:start] + words.private + text[start + length :]
+    masked = without_titles(presence.note, words.private)
+    text = reading.text if masked == presence.note else masked
     return Shown(kind, text, words.private if reading.title is not None else title)
 
 

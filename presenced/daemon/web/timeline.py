@@ -80,6 +80,8 @@ class Subject:
     current: str | None
     """id of the current appointment"""
     show: Show
+    titles: bool
+    """whether they may be shown"""
 
 
 def two_days(subject: Subject, writes: Sequence[Write], now: datetime) -> tuple[Day, Day]:
@@ -94,8 +96,13 @@ def two_days(subject: Subject, writes: Sequence[Write], now: datetime) -> tuple[
     return first, second
 
 
-def title_of(appointment: Appointment, mapping: Mapping) -> str:
-    """The title as it may be shown, whether the appointment counts or not."""
+def title_of(appointment: Appointment, mapping: Mapping, *, titles: bool) -> str:
+    """The title as it may be shown, whether the appointment counts or not.
+
+    `titles`: what was kept before a wish to hide them is not shown any more either.
+    """
+    if not titles:
+        return mapping.style.words.private
     mapped = mapping.presence_of(appointment)
     if mapped is not None:
         return mapping.style.title_of(ShownAppointment(appointment, mapped))
@@ -186,7 +193,7 @@ def _bar(appointment: Appointment, subject: Subject, day: Window) -> Bar:
         max(appointment.start, day.start),
         min(appointment.end, day.end),
         appointment,
-        title_of(appointment, subject.mapping),
+        title_of(appointment, subject.mapping, titles=subject.titles),
         kind_of(appointment, subject.mapping),
         appointment.id == subject.current,
         ignored.value if ignored else "",

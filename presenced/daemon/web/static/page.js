@@ -108,6 +108,14 @@
   }
   document.querySelectorAll("[data-live]").forEach(watch);
 
+  // --- the pictures of a day, where they are wider than the window ---
+
+  for (const scroll of document.querySelectorAll(".day .scroll")) {
+    const now = scroll.querySelector(".now line");
+    const at = now ? now.getBoundingClientRect().left - scroll.getBoundingClientRect().left : scroll.scrollWidth / 3;
+    scroll.scrollLeft = at - scroll.clientWidth / 2;
+  }
+
   // --- forms ---
 
   for (const field of document.querySelectorAll("[data-autosubmit]"))
