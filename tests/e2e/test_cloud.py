@@ -158,17 +158,6 @@ class Cloud(World):
         self.supervisor = Supervisor(settings, self.clock, surroundings=Surroundings(authority_host=host))
         await self.start(self.supervisor)
 
-    def exchange_status(self) -> dict[str, object]:
-        assert self.supervisor.engine is not None
-        status = self.supervisor.engine.status()["exchange"]
-        assert isinstance(status, dict)
-        return status
-
-    def standing(self, name: str) -> tuple[MailboxState, str, str]:
-        assert self.supervisor.engine is not None
-        keeper = self.supervisor.engine.roster.keepers[f"guid-{name}"]
-        return keeper.state, keeper.reason, keeper.remedy
-
 
 @pytest.fixture
 def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
