@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 import click
 
-from presenced.cli.check import load_or_exit
+from presenced.cli.configuration import load_or_exit
 from presenced.cli.endings import Failed
 from presenced.config.loading import load
 from presenced.config.problems import ConfigProblems

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from pytz.tzinfo import BaseTzInfo
 
-from presenced.cli.check import load_or_exit
+from presenced.cli.configuration import load_or_exit
 from presenced.cli.endings import Failed
 from presenced.cli.moment import instant_of, read_moment
 from presenced.cli.timeline import Step, timeline

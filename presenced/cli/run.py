@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from presenced.cli.check import load_or_exit
+from presenced.cli.configuration import load_or_exit
 from presenced.cli.endings import Failed
 from presenced.core.ports import DoorProblem, StoreProblem
 from presenced.daemon.clock import SystemClock

@@ -26,6 +26,7 @@ from presenced.config.secrets import obtain_key
 from presenced.config.settings import ExchangeSettings, Settings, SyncType
 from presenced.core.ports import Clock, StoreProblem
 from presenced.daemon.clock import SystemClock
+from presenced.daemon.surroundings import REAL_WORLD, Surroundings
 from presenced.store.sqlite import open_store
 
 _NOT_NEEDED = {
@@ -37,10 +38,10 @@ _NOT_NEEDED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a test puts in place of the world, as click's `obj`."""
+class Instead:
+    """What a test puts in place of the world and its time, as click's `obj`."""
 
-    authority_host: str = ""
+    surroundings: Surroundings = REAL_WORLD
     clock: Clock | None = None
 
 
@@ -55,7 +56,7 @@ class Surroundings:
     help="The configuration file.",
 )
 @click.pass_obj
-def signin(surroundings: Surroundings | None, ini: Path) -> None:
+def signin(instead: Instead | None, ini: Path) -> None:
     """Sign in an account with a browser, for sync_type = cloud or graph_access = delegated."""
     settings = load_or_exit(ini)
     exchange = settings.exchange
@@ -65,7 +66,7 @@ def signin(surroundings: Surroundings | None, ini: Path) -> None:
         )
     _see_to_key()
     try:
-        account = asyncio.run(_sign_in(settings, surroundings or Surroundings()))
+        account = asyncio.run(_sign_in(settings, instead or Instead()))
     except (SignInProblem, StoreProblem) as problem:
         raise Failed(f"{problem.reason}; {problem.remedy}") from None
     click.echo(
@@ -79,8 +80,8 @@ def signin(surroundings: Surroundings | None, ini: Path) -> None:
         )
 
 
-async def _sign_in(settings: Settings, surroundings: Surroundings) -> str:
-    clock = surroundings.clock or SystemClock()
+async def _sign_in(settings: Settings, instead: Instead) -> str:
+    clock = instead.clock or SystemClock()
     store = await open_store(settings.store.path, clock)
     try:
         return await sign_in(
@@ -88,7 +89,7 @@ async def _sign_in(settings: Settings, surroundings: Surroundings) -> str:
             clock,
             TokenCache(store, os.environ),
             lambda invitation: _show(invitation, settings.exchange),
-            authority_host=surroundings.authority_host,
+            authority_host=instead.surroundings.authority_host,
         )
     finally:
         await store.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -265,6 +266,23 @@ class Zone:
 
     def read(self, text: str) -> str:
         return region.parse_zone(one_line(text, self.allowed))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """What webhooks are signed with: a text, or `whsec_` and base64 as Standard Webhooks writes it."""
+
+    allowed: str = "allowed: 24 characters or more, or whsec_ and 24 bytes or more in base64"
+
+    def read(self, text: str) -> str:
+        coded = one_line(text, self.allowed).removeprefix("whsec_")
+        try:
+            long_enough = len(text if coded == text else b64decode(coded, validate=True)) >= 24
+        except ValueError:
+            raise Unfit("what follows whsec_ is no base64", self.allowed) from None
+        if not long_enough:
+            raise Unfit("this secret is too short to sign with", self.allowed)
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,14 @@ IMPERSONATION_LEFT = (
     " a hybrid server of one's own"
 )
 
+_WEBHOOK = {
+    "webhook_url": (
+        "what goes to webhook_url is not signed, so the receiver can't tell whether it is ours",
+        "set webhook_secret to 24 random characters or more, here and there",
+    ),
+    "webhook_secret": ("webhook_secret has no effect without webhook_url", "it signs what goes there"),
+}
+
 
 def add_notices(draft: Draft) -> None:
     """Add to the draft what the admin should know."""
@@ -37,6 +45,9 @@ def add_notices(draft: Draft) -> None:
                 f"tls_verify = no in [{section}]: whoever is on the way can pose as the other side",
                 "trust a certificate of your own with tls_ca instead",
             )
+    for name, other in (("webhook_url", "webhook_secret"), ("webhook_secret", "webhook_url")):
+        if draft.given("alerts", name) and not draft.given("alerts", other):
+            draft.note(draft.line("alerts", name), *_WEBHOOK[name])
     listen: Address | None = draft.value("web", "listen")
     if listen is not None and not is_loopback(listen.host):
         draft.note(

@@ -21,6 +21,7 @@ from presenced.config.kinds import (
     MailAddresses,
     Number,
     SecretText,
+    SigningSecret,
     StoreUrl,
     Text,
     Url,
@@ -169,6 +170,7 @@ _ALERTS = (
     Key("mail_from", MailAddress()),
     Key("smtp_url", SecretText(Url(("smtp", "smtps"), login=True))),
     Key("webhook_url", SecretText(Url(("https",), ("http",), login=True))),
+    Key("webhook_secret", SecretText(SigningSecret())),
     Key("after_minutes", Number(1, 10080, minutes), "10", field="after"),
 )
 _LOG = (

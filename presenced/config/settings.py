@@ -155,6 +155,8 @@ class AlertSettings:
     """may hold a password"""
     webhook_url: Secret = Secret("")
     """may hold a token"""
+    webhook_secret: Secret = Secret("")
+    """signs what goes to the webhook; "": unsigned"""
     after: timedelta = timedelta(minutes=10)
     """ini key `after_minutes`"""
 

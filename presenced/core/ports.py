@@ -182,6 +182,28 @@ class CalendarListener(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SignInStatus:
+    """How a sign-in with OAuth2 stands."""
+
+    kind: str
+    """`client secret`, `certificate`, `federated token` or `signed-in account`; "" before the first try"""
+    account: str
+    """who signed in, "" for the app itself"""
+    healthy: bool
+    """the last try succeeded; or there was none yet"""
+    reason: str = ""
+    remedy: str = ""
+    failing_since: datetime | None = None
+    next_try: datetime | None = None
+    expires_at: datetime | None = None
+    """of the token in use"""
+    credential_expires_at: datetime | None = None
+    """of the app's certificate; Entra alone knows about secrets"""
+    permissions: frozenset[str] = frozenset()
+    """what the token names; none does not mean that there are none (RBAC for Applications)"""
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarDoorStatus:
     """What the status shows of a calendar door."""
 
@@ -192,6 +214,8 @@ class CalendarDoorStatus:
     streams: tuple[StreamStatus, ...] = ()
     backoffs: Mapping[str, datetime] = field(default_factory=dict)
     """budget (mailbox or account) -> held until"""
+    sign_in: SignInStatus | None = None
+    """None where nobody signs in with OAuth2"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +274,11 @@ class DoorProblem(Exception):
         self.reason = reason
         self.remedy = remedy
         self.retry_after = retry_after
+
+    @property
+    def told(self) -> str:
+        """Reason and remedy, in one line."""
+        return f"{self.reason}; {self.remedy}" if self.remedy else self.reason
 
 
 # --- the store ----------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from typing import Any
 
 from presenced.config.settings import Settings, SyncType
 from presenced.core.ports import CalendarDoor, Clock, DoorProblem, PbxDoor, Store
+from presenced.daemon.alerts.alerts import Alerts
+from presenced.daemon.alerts.gathering import View
 from presenced.daemon.backoff import Backoff
 from presenced.daemon.chores import Chores
 from presenced.daemon.milestones import Milestones
@@ -62,6 +64,8 @@ class Engine:
         self.watch.on_lost = self._lost
         self.requests = RequestsLog()
         self.writer.on_request = self.requests.add
+        view = View(self.roster, self.watch, lambda: self.pbx)
+        self.alerts = Alerts(settings, store, clock, view)
         self.milestones = Milestones(clock, {"lookups": self.resolving.work, "reads": self.watch.work})
 
     def _lost(self, guid: str) -> None:
@@ -84,6 +88,7 @@ class Engine:
             "lookups": self.resolving.run,
             "writes": self.writer.run,
             "chores": self.chores.run,
+            "alerts": self.alerts.run,
         }
         loops: dict[str, Loop] = {
             name: (lambda run=run, name=name: run(self.pulse.beat_of(name)))  # type: ignore[misc]
@@ -127,6 +132,7 @@ class Engine:
         """Settings that touch no connection: mapping, presence, users."""
         self.settings = settings
         self.watch.window = settings.presence.window
+        self.alerts.apply(settings)
         to_read = self.roster.apply(settings)
         self.watch.read_again(sorted(to_read), "reload")
 
@@ -155,6 +161,7 @@ class Engine:
             "lookups": self.resolving.counters,
             "writes": self.writer.counters,
             "rule": self.roster.rules_used,
+            "alerts": self.alerts.counters,
         }
         for room, named in rooms.items():
             for name, count in named.items():
@@ -194,5 +201,5 @@ class Engine:
 
 def _broken(problem: Exception) -> str:
     if isinstance(problem, DoorProblem):
-        return problem.reason
+        return problem.told
     return f"the calendar door broke unexpectedly ({type(problem).__name__}); the log says how"

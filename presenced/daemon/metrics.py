@@ -106,6 +106,15 @@ class EngineCollector(Collector):
             sum(stream.mailboxes for stream in open_streams),
         )
         yield _gauge("held_budgets", "Budgets held back now.", len(door.backoffs) if door else 0)
+        sign_in = door.sign_in if door else None
+        if sign_in is not None:
+            yield _gauge("sign_in_up", "Whether the last sign-in with OAuth2 succeeded.", sign_in.healthy)
+        if sign_in is not None and sign_in.credential_expires_at is not None:
+            yield _gauge(
+                "credential_expires_timestamp_seconds",
+                "When the certificate the app signs in with expires.",
+                sign_in.credential_expires_at.timestamp(),
+            )
         oldest = watch.oldest_sign()
         if oldest is not None:
             yield _gauge(

@@ -119,7 +119,7 @@ class Resolving:
 
     def _put_off(self, guids: Sequence[str], problem: DoorProblem) -> None:
         self._failures += 1
-        self._watch.standing.fails("lookups", problem.reason)
+        self._watch.standing.fails("lookups", problem.told)
         pause = problem.retry_after or _RETRY.pause(self._failures)
         log.error(
             "mailboxes can't be looked up because=%s remedy=%s retry_in=%ds",

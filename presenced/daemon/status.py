@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from presenced import __version__
-from presenced.core.ports import CalendarDoorStatus, PbxDoor
+from presenced.core.ports import CalendarDoorStatus, PbxDoor, SignInStatus
 from presenced.daemon.keeper import Keeper
 from presenced.daemon.roster import Roster
 from presenced.daemon.watch import Watch
@@ -122,6 +122,22 @@ def _exchange(sight: Sight) -> dict[str, Any]:
         "followed": sight.watch.followed_count,
         "streams": _streams(door) if door else [],
         "backoffs": {budget: _iso(until) for budget, until in door.backoffs.items()} if door else {},
+        "sign_in": _sign_in(door.sign_in) if door and door.sign_in else None,
+    }
+
+
+def _sign_in(sign_in: SignInStatus) -> dict[str, Any]:
+    return {
+        "kind": sign_in.kind,
+        "account": sign_in.account,
+        "healthy": sign_in.healthy,
+        "reason": sign_in.reason,
+        "remedy": sign_in.remedy,
+        "failing_since": _iso(sign_in.failing_since),
+        "next_try": _iso(sign_in.next_try),
+        "expires_at": _iso(sign_in.expires_at),
+        "credential_expires_at": _iso(sign_in.credential_expires_at),
+        "permissions": sorted(sign_in.permissions),
     }
 
 

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,11 +18,13 @@ from typing import Any
 
 from presenced.calendars.discovery.finder import Finder
 from presenced.calendars.ews.client import EwsDoor
+from presenced.calendars.signin.token_cache import TokenCache
+from presenced.calendars.signin.tokens import open_tokens
 from presenced.calendars.transport.http_carrier import HttpCarrier
 from presenced.calendars.transport.record import RequestRecord
 from presenced.config.changes import Changes, compare
 from presenced.config.loading import load
-from presenced.config.problems import ConfigProblems
+from presenced.config.problems import ConfigProblems, Problem
 from presenced.config.settings import ExchangeSettings, Settings, SyncType
 from presenced.core.ports import CalendarDoor, CalendarListener, Clock, DoorProblem, PbxListener
 from presenced.daemon.backoff import Backoff
@@ -32,6 +34,7 @@ from presenced.daemon.logs import set_up_logging
 from presenced.daemon.meeting_place import is_service, socket_of
 from presenced.daemon.pulse import ServiceManager
 from presenced.daemon.questions import Questions
+from presenced.daemon.surroundings import REAL_WORLD, Surroundings
 from presenced.daemon.web.service import Web
 from presenced.pbx.link import PbxLink
 from presenced.store.sqlite import open_store
@@ -45,14 +48,33 @@ _LOOK_AT_FILE = timedelta(seconds=5)
 
 
 def calendar_factory(
-    settings: ExchangeSettings, clock: Clock, observe: Callable[[RequestRecord], None] | None = None
+    settings: ExchangeSettings,
+    clock: Clock,
+    observe: Callable[[RequestRecord], None] | None = None,
+    *,
+    cache: TokenCache | None = None,
+    surroundings: Surroundings = REAL_WORLD,
 ) -> CalendarFactory:
-    """How to open the calendar door these settings ask for; `observe` is told of every request."""
+    """How to open the calendar door these settings ask for; `observe` is told of every request.
+
+    `cache` is where an account's sign-in lies.
+    """
 
     @asynccontextmanager
     async def open_door(listener: CalendarListener) -> AsyncIterator[CalendarDoor]:
-        async with HttpCarrier(settings, clock, observe=observe) as carrier:
-            yield EwsDoor(settings, carrier, Finder(settings, carrier, clock), listener, clock)
+        async with AsyncExitStack() as stack:
+            tokens = None
+            if settings.sync_type is not SyncType.ON_PREMISES:
+                host = surroundings.authority_host
+                tokens = await stack.enter_async_context(
+                    open_tokens(settings, clock, cache, authority_host=host)
+                )
+            carrier = await stack.enter_async_context(
+                HttpCarrier(settings, clock, token=tokens, observe=observe)
+            )
+            finder = Finder(settings, carrier, clock)
+            sign_in = tokens.status if tokens is not None else None
+            yield EwsDoor(settings, carrier, finder, listener, clock, sign_in=sign_in)
 
     return open_door
 
@@ -60,9 +82,11 @@ def calendar_factory(
 class Supervisor:
     """One running daemon."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, *, surroundings: Surroundings = REAL_WORLD) -> None:
         self._settings = settings
         self._clock = clock
+        self._surroundings = surroundings
+        self._cache: TokenCache | None = None
         self._wishes: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen = _modified(settings.path)
@@ -90,6 +114,8 @@ class Supervisor:
         """
         store = await open_store(self._settings.store.path, self._clock)
         try:
+            _tell(self._settings.notices)
+            self._cache = TokenCache(store, os.environ)
             engine = self.engine = Engine(self._settings, store, self._clock, self._new_link)
             await engine.restore()
             questions = self.questions = Questions(engine, store, self._clock, self.reload)
@@ -203,7 +229,13 @@ class Supervisor:
         if exchange.sync_type is SyncType.DISABLED:
             engine.roster.clear()
         else:
-            factory = calendar_factory(exchange, self._clock, engine.requests.add_carried)
+            factory = calendar_factory(
+                exchange,
+                self._clock,
+                engine.requests.add_carried,
+                cache=self._cache,
+                surroundings=self._surroundings,
+            )
             self._begin(group, "calendars", engine.keep_calendars(factory))
 
     def _begin(self, group: asyncio.TaskGroup, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -243,6 +275,7 @@ class Supervisor:
             await self._end("calendars")
             self._open_calendars(group, engine)
         _report(changes)
+        _tell(new.notices)
 
     async def _look_at_file(self) -> None:
         """A changed file is a wish to read it again."""
@@ -258,6 +291,12 @@ def _report(changes: Changes) -> None:
     log.info("settings read again reconnected=%s", ",".join(changes.doors) or "nothing")
     if changes.store:
         log.warning("a new [store] url takes effect at the next start")
+
+
+def _tell(notices: Sequence[Problem]) -> None:
+    """What the admin should know although nothing is wrong (exchange.md section 1)."""
+    for notice in notices:
+        log.warning("%s", notice)
 
 
 def _modified(path: str) -> int:

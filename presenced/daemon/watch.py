@@ -284,7 +284,7 @@ class Watch:
 
     def _door_fails(self, problem: DoorProblem) -> None:
         self.counters["failed"] += 1
-        if self.standing.fails("reads", problem.reason):
+        if self.standing.fails("reads", problem.told):
             log.error("exchange fails because=%s remedy=%s", problem.reason, problem.remedy)
 
     def _doubt(self) -> None:

@@ -76,6 +76,8 @@ class PbxLink:
         """set when PBXes can connect; when dialling, as soon as that has begun"""
         self.port = 0
         """the port bound, once `listening` is set in listen mode"""
+        self.failure = ""
+        """when dialling: why the last connection ended or did not come about"""
 
     async def run(self) -> None:
         """Listen or dial until cancelled; raises DoorProblem where that can't even begin."""
@@ -175,6 +177,7 @@ class PbxLink:
         attempt = 0
         while True:
             reason, steady = await self._dial()
+            self.failure = reason
             attempt = 1 if steady else attempt + 1
             pause = _pause(attempt)
             detail = f"{reason}; next try in {pause.total_seconds():.0f} s"

@@ -20,6 +20,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -262,6 +263,22 @@ async def open_store(path: Path, clock: Clock) -> SqliteStore:
         if version != HEAD:
             await asyncio.to_thread(migrate, path)
         return await _connect(path)
+    except aiosqlite.Error as error:
+        raise problem_at(path, error) from error
+
+
+async def peek_users(path: Path, most: int = 50) -> Sequence[PbxUser]:
+    """The first users kept there, for somebody who is not the daemon: nothing is made, locked or changed.
+
+    What a killed daemon left in its log is not seen. Raises StoreProblem where nothing can be read.
+    """
+    address = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    try:
+        async with (
+            aiosqlite.connect(address, uri=True) as reader,
+            reader.execute(f"{schema.FETCH_USERS} LIMIT ?", (most,)) as rows,
+        ):
+            return [schema.read_user(row, ()).user for row in await rows.fetchall()]
     except aiosqlite.Error as error:
         raise problem_at(path, error) from error
 

@@ -81,7 +81,10 @@ class World:
             .replace("pbx-demo", "master")
             .replace(f"{HOST}:0", f"{HOST}:{self.port}")
         )
-        self.supervisor = Supervisor(load(ini), self.clock)
+        await self.start(Supervisor(load(ini), self.clock))
+
+    async def start(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
         self._running["daemon"] = asyncio.create_task(self.supervisor.run())
         await self.until(self.supervisor.ready.is_set)
         self.port = self.supervisor.link.port

@@ -13,9 +13,10 @@ itself, anchored and charged to it (with ResolveNames impersonating it), at its 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from presenced.calendars.candidates import Outcome, resolve
 from presenced.calendars.carrier import Carrier, CarrierProblem
 from presenced.calendars.discovery import names, wire
 from presenced.calendars.discovery.asking import Asking
@@ -24,7 +25,7 @@ from presenced.calendars.discovery.order import Place, Trail, choose_endpoint, f
 from presenced.calendars.discovery.servers import NoServer, Server, Servers
 from presenced.calendars.discovery.wire import UserAnswer
 from presenced.config.settings import ExchangeSettings
-from presenced.core.ports import Answer, Clock, DoorProblem, Mailbox, Resolution
+from presenced.core.ports import Clock, Mailbox, Resolution
 
 _DOMAINS_AT_A_TIME = 8
 _MOST_ENDPOINTS = 1000
@@ -49,18 +50,6 @@ class _Ask:
     """the server a redirect named, None: the domain's own"""
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of a candidate."""
-
-    words: str
-    mailbox: Mailbox | None = None
-    problem: CarrierProblem | None = None
-    """nobody could be asked about it, and that is no peculiarity of the address"""
-    answered: bool = True
-    """a server said something of it"""
-
-
 class Finder:
     """Finds mailboxes; remembers servers for a day, and mailboxes not at all (the store does)."""
 
@@ -81,18 +70,7 @@ class Finder:
 
         Raises DoorProblem where nobody in the call could be asked about at all.
         """
-        outcomes: dict[str, _Outcome] = {}
-        everybody = [tuple(address.strip() for address in user if address.strip()) for user in users]
-        for place in range(max(map(len, everybody), default=0)):
-            due: dict[str, str] = {}
-            for addresses in everybody:
-                if place < len(addresses) and _find_mailbox(addresses[:place], outcomes) is None:
-                    due.setdefault(addresses[place].casefold(), addresses[place])
-            fresh = {key: address for key, address in due.items() if key not in outcomes}
-            await self._settle(fresh, outcomes)
-        resolutions = [_conclude(addresses, outcomes) for addresses in everybody]
-        _raise_if_nobody_answered(outcomes.values())
-        return resolutions
+        return await resolve(users, self._settle)
 
     def forget(self, what: str) -> None:
         """Look again for the servers behind an address or an endpoint: it moved, or does not answer."""
@@ -100,13 +78,13 @@ class Finder:
         for domain in domains:
             self._servers.forget_domain(domain)
 
-    async def _settle(self, fresh: Mapping[str, str], outcomes: dict[str, _Outcome]) -> None:
+    async def _settle(self, fresh: Mapping[str, str], outcomes: dict[str, Outcome]) -> None:
         """Ask about these candidates until an outcome of each is known."""
         pending: list[_Ask] = []
         for key, address in fresh.items():
             domain = find_domain(address)
             if domain is None:
-                outcomes[key] = _Outcome("not an e-mail address", answered=False)
+                outcomes[key] = Outcome("not an e-mail address", answered=False)
             else:
                 pending.append(_Ask(key, address, domain, Trail(frozenset({key}))))
         if self._settings.ews_url:
@@ -121,30 +99,30 @@ class Finder:
 
             async def work(group: list[_Ask], pending: list[_Ask] = pending) -> None:
                 for ask, became in (await self._ask_group(group)).items():
-                    if isinstance(became, _Outcome):
+                    if isinstance(became, Outcome):
                         outcomes[ask.key] = became
                     else:
                         pending.append(became)
 
             await each(groups.values(), min(_DOMAINS_AT_A_TIME, len(groups)), work)
 
-    async def _ask_group(self, group: Sequence[_Ask]) -> dict[_Ask, _Outcome | _Ask]:
+    async def _ask_group(self, group: Sequence[_Ask]) -> dict[_Ask, Outcome | _Ask]:
         """Ask one server about all of them; where it is gone, look for it once more."""
-        became: dict[_Ask, _Outcome | _Ask] = {}
+        became: dict[_Ask, Outcome | _Ask] = {}
         waiting = list(group)
         for first in (True, False):
             try:
                 server = await self._find(waiting[0])
             except NoServer as nothing:
                 problem = self._weigh(waiting[0].domain, nothing)
-                failure = _Outcome(nothing.words, problem=problem, answered=False)
+                failure = Outcome(nothing.words, problem=problem, answered=False)
                 became.update(dict.fromkeys(waiting, failure))
                 break
             answers = await self._lookup.ask(server, [ask.address for ask in waiting])
             for ask, answer in zip(waiting, answers, strict=True):
                 if isinstance(answer, ServerLost):
                     words = f"{server.place.host}: {answer.words}"
-                    became[ask] = _Outcome(words, problem=answer.problem, answered=False)
+                    became[ask] = Outcome(words, problem=answer.problem, answered=False)
                 else:
                     became[ask] = self._judge(ask, answer, server)
             waiting = [ask for ask, answer in zip(waiting, answers, strict=True) if _may_have_moved(answer)]
@@ -172,7 +150,7 @@ class Finder:
         hopeful = any(self._servers.is_hopeful(one) for one in (domain, self._home) if one is not None)
         return nothing.problem if hopeful else None
 
-    def _judge(self, ask: _Ask, answer: UserAnswer, server: Server) -> _Outcome | _Ask:
+    def _judge(self, ask: _Ask, answer: UserAnswer, server: Server) -> Outcome | _Ask:
         """What a server's answer means: a mailbox, another question, or neither."""
         host = server.place.host
         match answer.code:
@@ -182,7 +160,7 @@ class Finder:
                 domain = find_domain(answer.target)
                 trail = ask.trail.follow(answer.target.strip()) if domain is not None else None
                 if domain is None or trail is None:
-                    return _Outcome(f"{host}: sent on to {answer.target[:100]!r}, which leads nowhere")
+                    return Outcome(f"{host}: sent on to {answer.target[:100]!r}, which leads nowhere")
                 return replace(ask, address=answer.target.strip(), domain=domain, via=None, trail=trail)
             case wire.REDIRECT_URL:
                 tainted = server.place.tainted
@@ -191,11 +169,11 @@ class Finder:
                 trail = ask.trail.follow(f"{ask.address} {found[0].base}") if found is not None else None
                 if objection or found is None or trail is None:
                     words = objection or "where it was asked about before"
-                    return _Outcome(f"{host}: sent on to {answer.target[:100]!r}, {words}")
+                    return Outcome(f"{host}: sent on to {answer.target[:100]!r}, {words}")
                 return replace(ask, via=found[0], trail=trail)
-        return _Outcome(f"{host}: " + ", ".join(part for part in (answer.code, answer.message) if part))
+        return Outcome(f"{host}: " + ", ".join(part for part in (answer.code, answer.message) if part))
 
-    def _locate(self, ask: _Ask, answer: UserAnswer, server: Server) -> _Outcome:
+    def _locate(self, ask: _Ask, answer: UserAnswer, server: Server) -> Outcome:
         """The mailbox of an answer without error: its address, and the URL to use for it."""
         said, host = answer.settings, server.place.host
         order = (wire.EXTERNAL, wire.INTERNAL)
@@ -204,57 +182,31 @@ class Finder:
         urls = [said[name] for name in order if said.get(name)]
         endpoint, objection = choose_endpoint(urls, self._servers.trust(ask.domain))
         if not endpoint:
-            return _Outcome(f"{host}: known there, but {objection or 'without an EWS URL'}")
+            return Outcome(f"{host}: known there, but {objection or 'without an EWS URL'}")
         schemas = said.get(wire.SCHEMAS, "")
         if schemas and not _MODERN.search(schemas):
-            return _Outcome(f"{host}: known there, but its Exchange is older than 2013 ({schemas[:100]})")
+            return Outcome(f"{host}: known there, but its Exchange is older than 2013 ({schemas[:100]})")
         address = said.get(wire.ADDRESS, "") or ask.address
         if len(self._endpoints) < _MOST_ENDPOINTS or endpoint in self._endpoints:
             self._endpoints.setdefault(endpoint, set()).add(ask.domain)
         mailbox = Mailbox(address, endpoint, said.get(wire.GROUPING, ""))
-        return _Outcome(f"{host}: mailbox {address} at {endpoint}", mailbox)
+        return Outcome(f"{host}: mailbox {address} at {endpoint}", mailbox)
 
-    async def _resolve_names(self, asks: Sequence[_Ask], outcomes: dict[str, _Outcome]) -> None:
+    async def _resolve_names(self, asks: Sequence[_Ask], outcomes: dict[str, Outcome]) -> None:
         """ResolveNames at `ews_url`, one address a request."""
         url = self._settings.ews_url
         answers = await self._lookup.resolve(url, [ask.address for ask in asks])
         for ask, answer in zip(asks, answers, strict=True):
             if isinstance(answer, ServerLost):
-                outcomes[ask.key] = _Outcome(answer.words, problem=answer.problem, answered=False)
+                outcomes[ask.key] = Outcome(answer.words, problem=answer.problem, answered=False)
             elif answer.code == wire.NO_ERROR:
                 address = answer.settings[names.ADDRESS]
-                outcomes[ask.key] = _Outcome(f"mailbox {address}", Mailbox(address, url))
+                outcomes[ask.key] = Outcome(f"mailbox {address}", Mailbox(address, url))
             else:
                 words = ", ".join(part for part in (answer.code, answer.message) if part)
-                outcomes[ask.key] = _Outcome(words)
+                outcomes[ask.key] = Outcome(words)
 
 
 def _may_have_moved(answer: UserAnswer | ServerLost) -> bool:
     """Another search for the server may help."""
     return isinstance(answer, ServerLost) and (answer.problem is None or answer.problem.kind in _GONE)
-
-
-def _find_mailbox(addresses: Sequence[str], outcomes: Mapping[str, _Outcome]) -> Mailbox | None:
-    found = (outcomes[address.casefold()].mailbox for address in addresses)
-    return next((mailbox for mailbox in found if mailbox is not None), None)
-
-
-def _conclude(addresses: Sequence[str], outcomes: Mapping[str, _Outcome]) -> Resolution:
-    """One user's resolution: the first mailbox, and what was said up to it."""
-    answers: list[Answer] = []
-    for address in addresses:
-        outcome = outcomes[address.casefold()]
-        answers.append(Answer(address, outcome.words))
-        if outcome.mailbox is not None:
-            return Resolution(outcome.mailbox, tuple(answers))
-    return Resolution(None, tuple(answers))
-
-
-def _raise_if_nobody_answered(outcomes: Iterable[_Outcome]) -> None:
-    """Raise DoorProblem where no server said anything of anybody, and that is no peculiarity of addresses."""
-    concluded = list(outcomes)
-    problems = [outcome.problem for outcome in concluded if outcome.problem is not None]
-    if not problems or any(outcome.answered for outcome in concluded):
-        return
-    telling = next((problem for problem in problems if problem.kind == "sign-in"), problems[0])
-    raise DoorProblem(telling.reason, remedy=telling.remedy, retry_after=telling.retry_after)

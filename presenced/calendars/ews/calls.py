@@ -16,10 +16,12 @@ from typing import Generic, TypeVar
 from uuid import uuid4
 
 from presenced import __version__
+from presenced.calendars.budgets import Budgets
 from presenced.calendars.carrier import Carrier, CarrierProblem, Reply, Stream
 from presenced.calendars.ews.envelope import Refused, Trouble, Unreadable, http_trouble
-from presenced.calendars.ews.pace import Pace
-from presenced.calendars.ews.recovery import SERVER_AWAY, Step, carried_problem, door_problem, recovery_for
+from presenced.calendars.ews.recovery import Step, door_problem, recovery_for
+from presenced.calendars.pace import Pace
+from presenced.calendars.problems import SERVER_AWAY, carried_problem
 from presenced.core.ports import Clock, DoorProblem, MailboxProblem
 
 T = TypeVar("T")
@@ -63,9 +65,7 @@ class Caller:
         """why nobody can be served at the moment"""
         self._carrier = carrier
         self._clock = clock
-        self._pace = pace
-        self._holds: dict[str, datetime] = {}
-        self._strikes: dict[str, int] = {}
+        self._budgets = Budgets(carrier, clock, pace)
         self._reached: dict[str, datetime] = {}
 
     async def call(self, request: Request, read: Callable[[bytes], T]) -> Taken[T]:
@@ -85,7 +85,7 @@ class Caller:
             self._note(request, problem)
             raise
         self._reach(request.url)
-        self._strikes.pop(request.mailbox, None)
+        self._budgets.forgive(request.mailbox)
         return Taken(value, reply.cookies.get(AFFINITY_COOKIE, ""))
 
     @asynccontextmanager
@@ -112,22 +112,16 @@ class Caller:
 
     def back_off(self, budget: str, trouble: Trouble) -> timedelta:
         """Hold this budget, and no other, as long as the server asks; how long that is."""
-        strikes = self._strikes[budget] = self._strikes.get(budget, 0) + 1
-        pause = self._pace.obey(trouble.backoff or None, self._pace.pause(strikes))
-        self._holds[budget] = max(self._clock.now() + pause, self._holds.get(budget, self._clock.now()))
-        self._carrier.hold(budget, pause)
         self.counters["backoffs"] += 1
-        return pause
+        return self._budgets.back_off(budget, trouble.backoff)
 
     def backoffs(self) -> Mapping[str, datetime]:
         """Budget -> held until."""
-        now = self._clock.now()
-        self._holds = {budget: until for budget, until in self._holds.items() if until > now}
-        return dict(self._holds)
+        return self._budgets.holds()
 
     def held_for(self, budget: str) -> timedelta:
         """How long this budget is still held."""
-        return max(self._holds.get(budget, self._clock.now()) - self._clock.now(), timedelta())
+        return self._budgets.held_for(budget)
 
     # --- problems -------------------------------------------------------------------------------
 

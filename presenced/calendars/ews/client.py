@@ -7,18 +7,25 @@ follows, and who finds mailboxes is handed in, because autodiscover serves more 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
 from presenced.calendars.carrier import Carrier
 from presenced.calendars.ews.calls import Caller
 from presenced.calendars.ews.follower import Follower
-from presenced.calendars.ews.pace import Chance, Pace
 from presenced.calendars.ews.windows import WindowReader
+from presenced.calendars.pace import Chance, Pace
 from presenced.config.settings import ExchangeSettings
 from presenced.core.appointment import Appointment
-from presenced.core.ports import CalendarDoorStatus, CalendarListener, Clock, Mailbox, Resolution
+from presenced.core.ports import (
+    CalendarDoorStatus,
+    CalendarListener,
+    Clock,
+    Mailbox,
+    Resolution,
+    SignInStatus,
+)
 from presenced.core.window import Window
 
 LONGEST_PAUSE = timedelta(minutes=1)
@@ -33,7 +40,7 @@ class Finder(Protocol):
 
 
 class EwsDoor:
-    """The port `core.ports.CalendarDoor` for EWS."""
+    """The port `core.ports.CalendarDoor` for EWS. `sign_in` tells how its OAuth2 sign-in stands."""
 
     def __init__(
         self,
@@ -43,8 +50,10 @@ class EwsDoor:
         listener: CalendarListener,
         clock: Clock,
         *,
+        sign_in: Callable[[], SignInStatus] | None = None,
         chance: Chance = random.random,
     ) -> None:
+        self._sign_in = sign_in
         pace = Pace(chance, longest=LONGEST_PAUSE)
         self._kind = settings.sync_type.value
         self._finder = finder
@@ -76,13 +85,17 @@ class EwsDoor:
 
     def status(self) -> CalendarDoorStatus:
         """How the door stands now."""
-        trouble = self._caller.trouble
+        trouble, sign_in = self._caller.trouble, self._sign_in() if self._sign_in is not None else None
+        reason = "" if trouble is None else trouble.told
+        if not reason and sign_in is not None and sign_in.reason and sign_in.expires_at is None:
+            reason = f"{sign_in.reason}; {sign_in.remedy}"  # nothing was asked yet, and nothing can be
         return CalendarDoorStatus(
             kind=self._kind,
-            healthy=trouble is None,
-            reason="" if trouble is None else trouble.reason,
+            healthy=not reason,
+            reason=reason,
             streams=self._follower.streams(),
             backoffs=self._caller.backoffs(),
+            sign_in=sign_in,
         )
 
     def counters(self) -> Mapping[str, int]:

@@ -15,18 +15,18 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from presenced.calendars.alarm import Alarm
 from presenced.calendars.carrier import CarrierProblem
 from presenced.calendars.ews import codec
-from presenced.calendars.ews.alarm import Alarm
 from presenced.calendars.ews.calls import Caller, Request
 from presenced.calendars.ews.envelope import Refused, Trouble, Unreadable
 from presenced.calendars.ews.group import OUTAGE, Group, Surroundings
 from presenced.calendars.ews.grouping import GroupKey, Phase, ServerTraits, absorbable, group_key, place
-from presenced.calendars.ews.pace import Pace
 from presenced.calendars.ews.polling import Poller
 from presenced.calendars.ews.recovery import Step, mailbox_problem, recovery_for
 from presenced.calendars.ews.roster import Discarded, Member, Roster
 from presenced.calendars.ews.wire import read_done
+from presenced.calendars.pace import Pace
 from presenced.config.settings import ExchangeSettings
 from presenced.core.ports import CalendarListener, Clock, Mailbox, MailboxProblem, MailboxState, StreamStatus
 

@@ -18,7 +18,6 @@ from presenced.calendars.ews import codec
 from presenced.calendars.ews.calls import Caller, Request
 from presenced.calendars.ews.envelope import DYING, Refused, Trouble, Unreadable
 from presenced.calendars.ews.grouping import GroupKey, Phase, ServerTraits
-from presenced.calendars.ews.pace import Pace
 from presenced.calendars.ews.recovery import Step, in_words, recovery_for
 from presenced.calendars.ews.roster import Home, Member, Roster
 from presenced.calendars.ews.stream import (
@@ -31,6 +30,7 @@ from presenced.calendars.ews.stream import (
     Vigil,
 )
 from presenced.calendars.ews.subscribing import Subscriber
+from presenced.calendars.pace import Pace
 from presenced.core.ports import CalendarListener, Clock, StreamStatus
 
 log = logging.getLogger(__name__)

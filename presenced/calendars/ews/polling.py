@@ -8,24 +8,23 @@ moment of its own, so that the server sees an even trickle. A few workers do the
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 from datetime import datetime, timedelta
 
+from presenced.calendars.alarm import Alarm
 from presenced.calendars.carrier import CarrierProblem
 from presenced.calendars.ews import codec
-from presenced.calendars.ews.alarm import Alarm
 from presenced.calendars.ews.calls import Caller, Request
 from presenced.calendars.ews.envelope import Refused, Trouble, Unreadable
-from presenced.calendars.ews.pace import Pace
 from presenced.calendars.ews.recovery import (
     Step,
     mailbox_problem,
     recovery_for,
-    unreadable_problem,
 )
 from presenced.calendars.ews.wire import read_sync
+from presenced.calendars.pace import Pace
+from presenced.calendars.problems import unreadable_problem
+from presenced.calendars.turns import Turns
 from presenced.core.ports import (
     CalendarListener,
     Clock,
@@ -38,8 +37,6 @@ from presenced.core.ports import (
 
 log = logging.getLogger(__name__)
 
-GOLDEN = 0.6180339887498949
-"""Multiples of it, modulo 1, lie evenly in the interval however many there are."""
 PAGES = 200
 """SyncFolderItems answers read in a row at most: 512 changes each"""
 LASTING = 3
@@ -47,18 +44,16 @@ LASTING = 3
 
 
 class _Polled:
-    """One mailbox, its cursor and when it is asked next."""
+    """One mailbox and its cursor."""
 
-    __slots__ = ("cursor", "due", "failures", "mailbox", "phase", "told")
+    __slots__ = ("cursor", "failures", "mailbox", "told")
 
-    def __init__(self, mailbox: Mailbox, phase: float) -> None:
+    def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
         self.cursor = ""
-        self.phase = phase
         self.failures = 0
         self.told = False
         """the listener knows that this mailbox is followed"""
-        self.due: datetime | None = None
 
 
 class Poller:
@@ -78,8 +73,7 @@ class Poller:
         self._interval = interval
         self._width = max(width, 1)
         self._polled: dict[str, _Polled] = {}
-        self._due: list[tuple[datetime, int, _Polled]] = []
-        self._numbers = itertools.count()
+        self._turns = Turns(clock.now())
         self._ready: asyncio.Queue[_Polled] = asyncio.Queue(maxsize=self._width)
         self._alarm = Alarm(clock)
         self._epoch = clock.now()
@@ -92,13 +86,14 @@ class Poller:
 
     def add(self, mailbox: Mailbox) -> None:
         """Poll this one, too."""
-        phase = (next(self._numbers) * GOLDEN) % 1
-        one = self._polled[mailbox.address] = _Polled(mailbox, phase)
-        self._schedule(one, self._clock.now())
+        self._polled[mailbox.address] = _Polled(mailbox)
+        self._turns.add(mailbox.address, self._clock.now())
+        self._alarm.ring()
 
     def remove(self, address: str) -> None:
         """Poll it no longer."""
         self._polled.pop(address, None)
+        self._turns.remove(address)
 
     def status(self) -> StreamStatus | None:
         """All of them as one line; None where there is none."""
@@ -113,11 +108,9 @@ class Poller:
             for _ in range(self._width):
                 tasks.create_task(self._work())
             while True:
-                while self._due and self._due[0][0] <= self._clock.now():
-                    due, _, one = heapq.heappop(self._due)
-                    if self._is_current(one) and one.due == due:
-                        await self._ready.put(one)
-                await self._alarm.wait(self._due[0][0] if self._due else None)
+                while due := self._turns.take(self._clock.now()):
+                    await self._ready.put(self._polled[due[0]])
+                await self._alarm.wait(self._turns.next_due())
 
     async def _work(self) -> None:
         while True:
@@ -126,21 +119,18 @@ class Poller:
                 continue
             pause = await self._poll(one)
             if self._is_current(one):
-                self._schedule(one, self._next_turn(one) if pause is None else self._clock.now() + pause)
+                self._plan(one.mailbox.address, pause)
 
     def _is_current(self, one: _Polled) -> bool:
         return self._polled.get(one.mailbox.address) is one
 
-    def _schedule(self, one: _Polled, due: datetime) -> None:
-        one.due = due
-        heapq.heappush(self._due, (due, next(self._numbers), one))
+    def _plan(self, address: str, pause: timedelta | None) -> None:
+        now = self._clock.now()
+        if pause is None:
+            self._turns.plan_turn(address, now, self._interval)
+        else:
+            self._turns.plan(address, now + pause)
         self._alarm.ring()
-
-    def _next_turn(self, one: _Polled) -> datetime:
-        """The first moment of this mailbox after now; turns missed are left out."""
-        first = self._epoch + one.phase * self._interval
-        turns = (self._clock.now() - first) // self._interval + 1
-        return first + turns * self._interval
 
     # --- one mailbox ----------------------------------------------------------------------------
 

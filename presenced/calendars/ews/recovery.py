@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from presenced.calendars.carrier import CarrierProblem
 from presenced.calendars.ews.envelope import DYING, POLICY, UNREADABLE, Trouble
+from presenced.calendars.problems import HOURLY, MINUTES, SOON
 from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
 
 
@@ -38,10 +38,6 @@ class Step(StrEnum):
     FAIL = "fail"
     """try again later"""
 
-
-HOURLY = timedelta(hours=1)
-MINUTES = timedelta(minutes=5)
-SOON = timedelta(seconds=30)
 
 _ENABLE = (
     "run Set-OrganizationConfig -EwsEnabled $true, add the app's client id to EWSAllowedAppIDs, and run "
@@ -213,6 +209,11 @@ def recovery_for(trouble: Trouble) -> Recovery:
     return _TABLE.get(trouble.code, _PASSING)
 
 
+def denies_impersonation(trouble: Trouble) -> bool:
+    """The account may not act as this mailbox."""
+    return recovery_for(trouble) is _DENIED
+
+
 def in_words(trouble: Trouble) -> str:
     """Reason and the server's own words, in one line."""
     known = recovery_for(trouble).reason
@@ -236,33 +237,3 @@ def door_problem(trouble: Trouble) -> DoorProblem:
     """The trouble as everybody's."""
     recovery = recovery_for(trouble)
     return DoorProblem(in_words(trouble), remedy=recovery.remedy, retry_after=recovery.pause)
-
-
-SERVER_AWAY = frozenset({"dns", "connect", "tls", "sign-in"})
-"""kinds of CarrierProblem that don't depend on the mailbox"""
-
-
-def unreadable_problem(reason: str) -> MailboxProblem:
-    """An answer that can't be read, as the state of one mailbox."""
-    return MailboxProblem(
-        MailboxState.FAILING,
-        f"the server's answer can't be read: {reason}",
-        remedy="check what stands between this program and Exchange (debug_protocol = yes shows it)",
-        retry_after=MINUTES,
-    )
-
-
-def carried_problem(problem: CarrierProblem, *, alone: bool) -> MailboxProblem | DoorProblem:
-    """A request that could not be carried: everybody's problem if the server is away.
-
-    `alone`: other servers still answer, so it is this mailbox's problem, and it may have moved.
-    """
-    if problem.kind in SERVER_AWAY and not (alone and problem.kind != "sign-in"):
-        return DoorProblem(problem.reason, remedy=problem.remedy, retry_after=problem.retry_after or SOON)
-    return MailboxProblem(
-        MailboxState.FAILING,
-        problem.reason,
-        remedy=problem.remedy,
-        retry_after=problem.retry_after or SOON,
-        rediscover=problem.kind in SERVER_AWAY,
-    )

@@ -13,9 +13,10 @@ from presenced.calendars.carrier import CarrierProblem
 from presenced.calendars.ews import codec
 from presenced.calendars.ews.calls import Caller, Request
 from presenced.calendars.ews.envelope import BUSY, UNREADABLE, Refused, Trouble, Unreadable
-from presenced.calendars.ews.recovery import SERVER_AWAY, Step, recovery_for
+from presenced.calendars.ews.recovery import Step, recovery_for
 from presenced.calendars.ews.roster import Home, Member, Roster
 from presenced.calendars.ews.wire import read_subscription
+from presenced.calendars.problems import SERVER_AWAY
 
 
 class Subscriber:

@@ -23,9 +23,10 @@ from presenced.calendars.ews.recovery import (
     door_problem,
     mailbox_problem,
     recovery_for,
-    unreadable_problem,
 )
 from presenced.calendars.ews.wire import Found, read_appointments, read_organizers
+from presenced.calendars.problems import unreadable_problem
+from presenced.calendars.span import concerns, span_of
 from presenced.core.appointment import Appointment, ShowAs
 from presenced.core.ports import Mailbox
 from presenced.core.window import Window
@@ -33,10 +34,6 @@ from presenced.core.window import Window
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MARGIN = timedelta(hours=26)
-"""How much wider than asked the window is requested, on both sides: the server compares the instants
-that an all-day appointment's maker had, and his dates may lie 26 hours from ours (made in UTC+14, read
-in UTC-12)."""
 SHORTEST = timedelta(minutes=15)
 """a window that is not halved again"""
 TRIES = 3
@@ -58,8 +55,8 @@ class WindowReader:
     ) -> tuple[Appointment, ...]:
         """The port's `fetch_appointments`."""
         try:
-            found = await self._read(mailbox, _whole_seconds(window.widened(MARGIN)), zone)
-            kept = [one for one in found if _concerns(one, window)]
+            found = await self._read(mailbox, span_of(window), zone)
+            kept = [one for one in found if concerns(one, window)]
             if organizers:
                 kept = await self._with_organizers(mailbox, kept)
         except Refused as refusal:
@@ -142,20 +139,6 @@ class WindowReader:
         return [
             replace(one, organizer=addresses[one.id]) if one.id in addresses else one for one in appointments
         ]
-
-
-def _concerns(appointment: Appointment, window: Window) -> bool:
-    """Timed ones must overlap the window; all-day ones stand at UTC midnights still, so generously."""
-    asked = window.widened(MARGIN) if appointment.all_day else window
-    return asked.overlaps(appointment.start, appointment.end)
-
-
-def _whole_seconds(window: Window) -> Window:
-    """CalendarView is asked in whole seconds."""
-    end = window.end.replace(microsecond=0)
-    return Window(
-        window.start.replace(microsecond=0), end if end == window.end else end + timedelta(seconds=1)
-    )
 
 
 def _middle(window: Window) -> datetime:

@@ -24,7 +24,7 @@ from presenced.calendars.signin.issuers import AccountIssuer, AppIssuer
 from presenced.calendars.signin.problems import SignInProblem
 from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.settings import ExchangeSettings, Secret
-from presenced.core.ports import Clock
+from presenced.core.ports import Clock, SignInStatus
 
 _log = logging.getLogger(__name__)
 
@@ -55,28 +55,6 @@ class Issuer(Protocol):
 
     async def is_renewed(self) -> bool:
         """Whether what a failure came from has been replaced since."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignInStatus:
-    """How the sign-in stands."""
-
-    kind: str
-    """`client secret`, `certificate`, `federated token` or `signed-in account`; "" before the first try"""
-    account: str
-    """who signed in, "" for the app itself"""
-    healthy: bool
-    """the last try succeeded; or there was none yet"""
-    reason: str = ""
-    remedy: str = ""
-    failing_since: datetime | None = None
-    next_try: datetime | None = None
-    expires_at: datetime | None = None
-    """of the token in use"""
-    credential_expires_at: datetime | None = None
-    """of the app's certificate; Entra alone knows about secrets"""
-    permissions: frozenset[str] = frozenset()
-    """what the token names; none does not mean that there are none (RBAC for Applications)"""
 
 
 @dataclass(frozen=True, slots=True)

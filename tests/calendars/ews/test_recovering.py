@@ -110,7 +110,7 @@ async def test_a_server_that_is_away_is_tried_slower_and_slower_and_the_admin_to
         assert "connection refused" in problem.reason
         status = scene.door.status()
         assert not status.healthy
-        assert status.reason == "connection refused"
+        assert status.reason == "connection refused; look at the server"
         away[0] = None
         await scene.pass_time(90)
         assert rereads(scene) == 2
@@ -126,10 +126,16 @@ async def test_a_server_that_closes_at_once_is_not_hammered() -> None:
         assert len(carrier.of("GetStreamingEvents")) <= 25
 
 
+ACCOUNT = "check user, password or app registration in [exchange]"
+
+
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (Reply(401, Headers(), b""), "Exchange refuses the account (Http401: HTTP status 401)"),
+        (
+            Reply(401, Headers(), b""),
+            f"Exchange refuses the account (Http401: HTTP status 401); {ACCOUNT}",
+        ),
         (CarrierProblem("sign-in", "wrong password", retry_after=timedelta(minutes=2)), "wrong password"),
     ],
 )

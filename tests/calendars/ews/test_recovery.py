@@ -8,12 +8,12 @@ from presenced.calendars.ews.envelope import DYING, POLICY, UNREADABLE, Trouble
 from presenced.calendars.ews.recovery import (
     _TABLE,
     Step,
-    carried_problem,
     door_problem,
     in_words,
     mailbox_problem,
     recovery_for,
 )
+from presenced.calendars.problems import carried_problem
 from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
 from tests.calendars.ews.schema import schema_folder
 

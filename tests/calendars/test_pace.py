@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from presenced.calendars.ews.pace import CEILING, FLOOR, Pace
+from presenced.calendars.pace import CEILING, FLOOR, Pace
 
 SECOND = timedelta(seconds=1)
 

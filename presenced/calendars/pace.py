@@ -22,7 +22,7 @@ Chance = Callable[[], float]
 class Pace:
     """Growing pauses: `first`, twice that, and so on up to `longest`, each with ±25 % jitter."""
 
-    __slots__ = ("_chance", "_wait")
+    __slots__ = ("_wait", "chance")
 
     def __init__(
         self,
@@ -30,20 +30,20 @@ class Pace:
         first: timedelta = timedelta(seconds=1),
         longest: timedelta = timedelta(minutes=1),
     ) -> None:
-        self._chance = chance
+        self.chance = chance
         self._wait = wait_exponential(multiplier=first.total_seconds(), max=longest)
 
     def pause(self, attempt: int) -> timedelta:
         """How long to wait after the `attempt`-th failure in a row (1, 2, ...)."""
         state = RetryCallState(Retrying(), None, (), {})
         state.attempt_number = attempt
-        return timedelta(seconds=self._wait(state) * (0.75 + 0.5 * self._chance()))
+        return timedelta(seconds=self._wait(state) * (0.75 + 0.5 * self.chance()))
 
     def obey(self, asked: timedelta | None, otherwise: timedelta) -> timedelta:
         """A server's back-off (`otherwise` where it named none): never less than asked, up to 25 % more."""
         least = max(FLOOR, otherwise if asked is None else asked)
-        return min(least, CEILING) * (1 + 0.25 * self._chance())
+        return min(least, CEILING) * (1 + 0.25 * self.chance())
 
     def spread(self, duration: timedelta) -> timedelta:
         """`duration` and up to a quarter more, so that those who left together don't return together."""
-        return duration * (1 + 0.25 * self._chance())
+        return duration * (1 + 0.25 * self.chance())

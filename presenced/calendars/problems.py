@@ -1,0 +1,45 @@
+"""What a request that failed means for a mailbox or for everybody, whatever the language spoken.
+
+Both doors turn the transport's problems into the daemon's with the same sentences, so that an admin who
+changes from EWS to Graph meets no new ones.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from presenced.calendars.carrier import CarrierProblem
+from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
+
+HOURLY = timedelta(hours=1)
+MINUTES = timedelta(minutes=5)
+SOON = timedelta(seconds=30)
+
+SERVER_AWAY = frozenset({"dns", "connect", "tls", "sign-in"})
+"""kinds of CarrierProblem that don't depend on the mailbox"""
+
+
+def unreadable_problem(reason: str) -> MailboxProblem:
+    """An answer that can't be read, as the state of one mailbox."""
+    return MailboxProblem(
+        MailboxState.FAILING,
+        f"the server's answer can't be read: {reason}",
+        remedy="check what stands between this program and Exchange (debug_protocol = yes shows it)",
+        retry_after=MINUTES,
+    )
+
+
+def carried_problem(problem: CarrierProblem, *, alone: bool) -> MailboxProblem | DoorProblem:
+    """A request that could not be carried: everybody's problem if the server is away.
+
+    `alone`: other servers still answer, so it is this mailbox's problem, and it may have moved.
+    """
+    if problem.kind in SERVER_AWAY and not (alone and problem.kind != "sign-in"):
+        return DoorProblem(problem.reason, remedy=problem.remedy, retry_after=problem.retry_after or SOON)
+    return MailboxProblem(
+        MailboxState.FAILING,
+        problem.reason,
+        remedy=problem.remedy,
+        retry_after=problem.retry_after or SOON,
+        rediscover=problem.kind in SERVER_AWAY,
+    )

@@ -1,0 +1,49 @@
+"""The whole chain, in the order in which an admin would look: PBX, whose mailbox, Exchange, PBX again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from presenced.cli.connect.course import Course, Finding, Step, Verdict
+from presenced.cli.connect.exchange import EwsSide
+from presenced.cli.connect.pbx import PbxSide
+from presenced.cli.connect.users import PBX_WAIT, Chooser
+from presenced.config.settings import Settings, SyncType
+from presenced.core.ports import Clock
+
+
+async def connect(settings: Settings, clock: Clock, tell: Callable[[Step], None], *, user: str = "") -> int:
+    """Take every step and tell each as it ends; how many failed.
+
+    `user` names the mailbox to try, "" the first one that is known.
+    """
+    course = Course(clock, tell)
+    with _quiet():
+        async with PbxSide(settings, clock) as pbx:
+            await pbx.begin(course)
+            await _check_calendars(course, settings, pbx, user)
+            await pbx.conclude(course, PBX_WAIT)
+    return course.failures
+
+
+async def _check_calendars(course: Course, settings: Settings, pbx: PbxSide, user: str) -> None:
+    sync_type = settings.exchange.sync_type
+    if sync_type is SyncType.DISABLED:
+        course.add("exchange", Finding("sync_type = disabled: no calendar is read", verdict=Verdict.NOTE))
+        return
+    chooser = Chooser(settings, pbx, user)
+    await chooser.choose(course)
+    await EwsSide(settings, course.clock, chooser.addresses).run(course)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the doors log is said by the steps; without a handler logging would print it in between."""
+    root, silence = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silence)
+    try:
+        yield
+    finally:
+        root.removeHandler(silence)
