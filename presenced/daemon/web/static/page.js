@@ -86,7 +86,11 @@
       show("", "connecting");
       source.addEventListener("open", () => show("on", "live"));
       source.addEventListener("error", () => show("off", "not live, trying again"));
-      source.addEventListener("over", () => { stop(); location.reload(); });
+      source.addEventListener("over", () => {
+        stop();
+        show("off", "over, loading again");
+        setTimeout(() => location.reload(), 2000);
+      });
       source.addEventListener("region", (event) => {
         const region = JSON.parse(event.data);
         ahead = Date.parse(region.now) - Date.now();
