@@ -69,6 +69,11 @@ class Chromium:
     def text(self, css: str = "main") -> str:
         return self.find(css).text
 
+    def text_of(self, path: str, css: str) -> str:
+        """Of a page loaded anew."""
+        self.open(path)
+        return self.text(css)
+
     def until(self, holds: Callable[[], object], what: str, seconds: float = 20) -> None:
         """Wait until it holds; a page that is being replaced counts as not yet."""
         end = time.monotonic() + seconds
@@ -100,6 +105,7 @@ class Chromium:
         """Of the whole page, where pictures are wanted."""
         if not PICTURES:
             return
+        self.driver.execute_script("scrollTo(0, 0)")
         size = self.driver.execute_script(
             "return [document.documentElement.clientWidth, document.documentElement.scrollHeight]"
         )

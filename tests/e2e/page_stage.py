@@ -20,6 +20,7 @@ from presenced.sim.exchange.organisation import Item, SimulatedMailbox
 from presenced.sim.pbx import PresenceWritten, SimulatedUser
 
 MALLORY = "mallory@example.com"
+NORA = "nora.example@example.com"
 EVIL = '<script>document.title="taken"</script><img src=x onerror=alert(1)>'
 
 
@@ -34,25 +35,33 @@ class Announcing(View):
         """Nobody waits."""
 
 
+def _day(title: str, now: datetime) -> list[Item]:
+    """The current one began last; then a trip, something tentative that is ignored, and work from home."""
+    hour = timedelta(hours=1)
+    return [
+        Item("current", "1", title, now - hour, now + 3 * hour),
+        Item("trip", "1", "A trip", now - 2 * hour, now + 5 * hour, show_as="OOF"),
+        Item("maybe", "1", "A talk, perhaps", now + hour, now + 4 * hour, show_as="Tentative"),
+        Item("home", "1", "Working from home", now + 6 * hour, now + 9 * hour, show_as="WorkingElsewhere"),
+    ]
+
+
 def main(port: int) -> None:
     cast = cast_people(12)
-    mallory = SimulatedUser("f" * 32, "mallory", cn="Mallory <b>Bold</b>", emails=(MALLORY,))
-    cast = replace(cast, users=(*cast.users, mallory))
-    with tempfile.TemporaryDirectory() as folder:
+    guests = (
+        SimulatedUser("f" * 32, "mallory", cn="Mallory <b>Bold</b>", emails=(MALLORY,)),
+        SimulatedUser("e" * 32, "noraexample", cn="Nora Example", emails=(NORA,)),
+    )
+    cast = replace(cast, users=(*cast.users, *guests))
+    with tempfile.TemporaryDirectory(prefix="presenced-demo-") as folder:
         play = Play(cast, Announcing(), Path(folder), live=True, port=port, verbose=False)
-        # he comes when the stage is set, so that nobody changes his calendar
-        cast.organisation.add(SimulatedMailbox(MALLORY, zone=ZONE))
+        # they come when the stage is set, so that nobody changes their calendars
         now = datetime.now(UTC).replace(second=0, microsecond=0)
-        hour = timedelta(hours=1)
-        for name, start, end, fields in (
-            ("evil", -hour, 3 * hour, {}),
-            ("trip", -2 * hour, 5 * hour, {"show_as": "OOF"}),
-            ("maybe", hour, 2 * hour, {"show_as": "Tentative"}),
-            ("home", 6 * hour, 9 * hour, {"show_as": "WorkingElsewhere"}),
-        ):
-            title = EVIL if name == "evil" else f"A {name}"
-            item = Item(name, "1", title, now + start, now + end, **fields)  # type: ignore[arg-type]
-            cast.organisation.put(MALLORY, item)
+        now -= timedelta(minutes=now.minute % 15)
+        for address, title in ((MALLORY, EVIL), (NORA, "Quarterly review")):
+            cast.organisation.add(SimulatedMailbox(address, zone=ZONE))
+            for item in _day(title, now):
+                cast.organisation.put(address, item)
         asyncio.run(play.run(None))
 
 

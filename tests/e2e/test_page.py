@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="the page is looked at with chromium and chromedriver; install them"
 )
 MALLORY = "/users/" + "f" * 32
+NORA = "/users/" + "e" * 32
 PAGES = (
     "/",
     "/users",
@@ -67,8 +68,9 @@ def demo() -> Iterator[Demo]:
             announced = json.loads(process.stdout.readline())
             browser.url = announced["page"].rstrip("/")
             browser.be()
-            browser.open(MALLORY)
-            browser.until(lambda: "is current" in browser.text(), "Mallory's calendar is read")
+            browser.until(
+                lambda: "is current" in browser.text_of(MALLORY, "main"), "Mallory's calendar is read"
+            )
             yield Demo(browser, Path(announced["ini"]))
         finally:
             browser.close()
@@ -100,7 +102,14 @@ def test_pages_fit_on_a_phone(browser: Chromium, path: str) -> None:
     assert browser.width() <= PHONE
     if path in {"/", MALLORY}:
         assert browser.violations() == []
-        browser.take_picture(f"phone-{'user' if path == MALLORY else 'overview'}", most=1500)
+
+
+def test_the_picture_of_a_day_begins_at_the_present_on_a_phone(browser: Chromium) -> None:
+    browser.be(width=PHONE, height=844)
+    browser.open(NORA)
+    now, shown = (browser.find(css).rect for css in (".now line", ".day .scroll"))
+    assert shown["x"] <= now["x"] <= shown["x"] + shown["width"]
+    browser.take_picture("phone", most=1500)
 
 
 def test_the_overview_is_live(browser: Chromium) -> None:
@@ -116,13 +125,13 @@ def test_the_overview_is_live(browser: Chromium) -> None:
 
 
 def test_one_user(browser: Chromium) -> None:
-    browser.open(MALLORY)
+    browser.open(NORA)
     browser.until(lambda: browser.text(".live-text") == "live", "connected")
     browser.take_picture("user")
     assert "of those running it began last" in browser.text(".decision")
     assert "busy = busy" in browser.text(".decision")
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".timeline")) == 2
-    browser.find(".actions form:nth-of-type(3) button").click()
+    browser.find("form[action$=write] button").click()
     assert browser.text(".notice") == "The presence is being written again."
     browser.until(lambda: "somebody asked for it" in browser.text("table.writes"), "it was written again")
 
@@ -214,7 +223,7 @@ def test_a_mapping_changed_in_the_file(browser: Chromium, demo: Demo) -> None:
         browser.open("/mapping")
         browser.find("form[action='/reload'] button").click()
         browser.until(lambda: "settings are being read again" in browser.text(".notice"), "it is said")
-        browser.until(lambda: (browser.open("/mapping"), "dnd" in browser.text(".settings"))[1], "in force")
+        browser.until(lambda: "dnd" in browser.text_of("/mapping", ".settings"), "in force")
         browser.open(MALLORY)
         browser.until(lambda: "busy = dnd" in browser.text(".decision"), "decided by the new table")
         browser.until(lambda: "the settings changed" in browser.text("table.writes"), "written because of it")
@@ -228,9 +237,7 @@ def test_the_password(browser: Chromium, demo: Demo) -> None:
     demo.ini.write_text(demo.ini.read_text().replace("[log]", "password = correct horse battery\n\n[log]"))
     browser.open("/mapping")
     browser.find("form[action='/reload'] button").click()
-    browser.until(
-        lambda: (browser.open(MALLORY), browser.text("h1") == "Sign in")[1], "the password is asked"
-    )
+    browser.until(lambda: browser.text_of(MALLORY, "h1") == "Sign in", "the password is asked")
     browser.take_picture("sign-in", most=600)
     assert browser.violations() == []
     browser.find("#password").send_keys("wrong", Keys.ENTER)

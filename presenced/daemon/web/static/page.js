@@ -114,11 +114,14 @@
 
   // --- the pictures of a day, where they are wider than the window ---
 
-  for (const scroll of document.querySelectorAll(".day .scroll")) {
-    const now = scroll.querySelector(".now line");
-    const at = now ? now.getBoundingClientRect().left - scroll.getBoundingClientRect().left : scroll.scrollWidth / 3;
-    scroll.scrollLeft = at - scroll.clientWidth / 2;
-  }
+  addEventListener("load", () => {
+    for (const scroll of document.querySelectorAll(".day .scroll")) {
+      const now = scroll.querySelector(".now line");
+      const from = scroll.getBoundingClientRect().left;
+      const at = now ? now.getBoundingClientRect().left - from : scroll.scrollWidth / 2;
+      scroll.scrollLeft = at - scroll.clientWidth / 2;
+    }
+  });
 
   // --- forms ---
 
