@@ -59,7 +59,7 @@ def _conclude(addresses: Sequence[str], outcomes: Mapping[str, Outcome]) -> Reso
     answers: list[Answer] = []
     for address in addresses:
         outcome = outcomes[address.casefold()]
-        answers.append(Answer(address, outcome.words))
+        answers.append(Answer(address, outcome.words, definite=outcome.answered))
         if outcome.mailbox is not None:
             return Resolution(outcome.mailbox, tuple(answers))
     return Resolution(None, tuple(answers))

@@ -133,6 +133,8 @@ class Answer:
 
     address: str
     outcome: str
+    definite: bool = True
+    """a server said so; False: nobody could be asked about this address, or nobody who knows"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,7 @@ class Engine:
         self.milestones = Milestones(clock, {"lookups": self.resolving.work, "reads": self.watch.work})
 
     def _lost(self, guid: str) -> None:
-        keeper = self.roster.keepers.get(guid)
-        if keeper is not None:
-            keeper.resolved_at = None
+        if guid in self.roster.keepers:
             self.resolving.look_up(guid)
 
     async def restore(self) -> None:

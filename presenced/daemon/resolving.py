@@ -35,6 +35,8 @@ class Resolving:
         self._clock = clock
         self._agenda: Agenda[str] = Agenda(clock)
         self._failures = 0
+        self._held_until = clock.now()
+        """nobody could be asked: nobody is asked again before"""
         self.work = LongWork()
         self.counters: Counter[str] = Counter()
 
@@ -42,13 +44,17 @@ class Resolving:
         """Find this user's mailbox soon."""
         now = self._clock.now()
         self.work.expect(guid, now)
-        self._agenda.wish(guid, now + _COLLECT)
+        self._agenda.wish(guid, max(now + _COLLECT, self._held_until))
 
     def look_up_everybody(self) -> None:
-        """A new door: everybody without a mailbox may have one now."""
+        """A new door: everybody without a mailbox may have one now, and what was kept grows old."""
+        self._held_until = self._clock.now()
         for keeper in self._roster.keepers.values():
-            if keeper.sync and keeper.mailbox is None:
-                self.look_up(keeper.user.guid)
+            guid = keeper.user.guid
+            if keeper.sync and (keeper.mailbox is None or keeper.resolved_at is None):
+                self.look_up(guid)
+            elif keeper.sync and keeper.resolved_at is not None:
+                self._agenda.wish(guid, max(keeper.resolved_at + _again(guid), self._held_until))
 
     @property
     def waiting(self) -> int:
@@ -99,20 +105,19 @@ class Resolving:
             self.work.finish(guid, now)
             if mailbox is not None:
                 found.append(mailbox)
-            again = _RESOLVED_AGAIN * place_of(guid) if mailbox is not None else _UNRESOLVED_AGAIN
-            self._agenda.wish(guid, now + max(again, _UNRESOLVED_AGAIN))
+            self._agenda.wish(guid, now + (_UNRESOLVED_AGAIN if mailbox is None else _again(guid)))
         self.counters["found"] += len(found)
         self._watch.follow(found)
 
     def _weighed(self, guid: str, resolution: Resolution) -> Resolution:
-        """A mailbox that still answers is not given up because looking it up again failed."""
+        """A mailbox that still answers, or of which no server said anything, is not given up."""
         keeper = self._roster.keepers.get(guid)
         if (
             resolution.mailbox is None
             and keeper is not None
             and keeper.mailbox is not None
-            and keeper.failures == 0
             and keeper.resolved_at is not None
+            and (keeper.failures == 0 or not all(answer.definite for answer in resolution.answers))
         ):
             return Resolution(keeper.mailbox, resolution.answers)
         return resolution
@@ -127,9 +132,14 @@ class Resolving:
             problem.remedy,
             pause.total_seconds(),
         )
-        now = self._clock.now()
+        self._held_until = self._clock.now() + pause
         for guid in guids:
             keeper = self._roster.keepers.get(guid)
             if keeper is not None and keeper.mailbox is None:
                 self._roster.judge(keeper, MailboxState.UNRESOLVED, problem.reason, problem.remedy)
-            self._agenda.wish(guid, now + pause)
+            self._agenda.wish(guid, self._held_until)
+
+
+def _again(guid: str) -> timedelta:
+    """How long what was found is good for."""
+    return max(_RESOLVED_AGAIN * place_of(guid), _UNRESOLVED_AGAIN)

@@ -28,6 +28,7 @@ from presenced.config.problems import ConfigProblems, Problem
 from presenced.config.settings import ExchangeSettings, Settings, SyncType
 from presenced.core.ports import CalendarDoor, CalendarListener, Clock, DoorProblem, PbxListener
 from presenced.daemon.backoff import Backoff
+from presenced.daemon.certificate import CertificateWatch
 from presenced.daemon.control import Control
 from presenced.daemon.engine import CalendarFactory, Engine
 from presenced.daemon.logs import set_up_logging
@@ -117,6 +118,8 @@ class Supervisor:
             _tell(self._settings.notices)
             self._cache = TokenCache(store, os.environ)
             engine = self.engine = Engine(self._settings, store, self._clock, self._new_link)
+            self._certificate = CertificateWatch(lambda: self._link, self._clock)
+            engine.alerts.credentials = self._certificate.credentials
             await engine.restore()
             questions = self.questions = Questions(engine, store, self._clock, self.reload)
             self._new_web: Callable[[], Web] = lambda: Web(
@@ -146,6 +149,7 @@ class Supervisor:
         self._open_calendars(group, engine)
         self._begin(group, "watchdog", manager.watchdog())
         self._begin(group, "file", self._look_at_file())
+        self._begin(group, "certificate", self._certificate.run())
         manager.ready("waiting for the PBX")
         self.ready.set()
 

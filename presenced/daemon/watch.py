@@ -45,6 +45,8 @@ SILENCE = timedelta(minutes=4)
 """no proof of life for this long (the door watches its own streams more closely): read to be sure"""
 _RETRY = Backoff(first=timedelta(seconds=15), longest=timedelta(minutes=15))
 _LOOK_AGAIN = timedelta(hours=1)
+_MOVED_AFTER = timedelta(minutes=10)
+"""a server out of reach may have moved: its mailboxes are looked up again if this long ago they were last"""
 _DOUBT_EVERY = timedelta(seconds=10)
 """looking at everybody's signs of life takes a while where there are thousands"""
 
@@ -244,6 +246,8 @@ class Watch:
             for keeper in keepers:
                 keeper.failures += 1
                 self._roster.judge(keeper, MailboxState.FAILING, problem.reason, problem.remedy)
+                if keeper.resolved_at is None or self._clock.now() - keeper.resolved_at >= _MOVED_AFTER:
+                    self.on_lost(keeper.user.guid)
             pause = problem.retry_after or _RETRY.pause(keepers[0].failures)
             self._plan_read(address, self._clock.now() + pause, cause)
             return

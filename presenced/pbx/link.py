@@ -16,7 +16,8 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 from websockets.asyncio.client import ClientConnection, connect
@@ -70,6 +71,8 @@ class PbxLink:
         self._peers = Peers(settings, listener, clock, nonce)
         self._strangers: set[ServerConnection] = set()
         self._context: ssl.SSLContext | None = None
+        self.certificate_expires_at: datetime | None = None
+        """the end of the certificate shown to PBXes; None where there is none"""
         self._unconnected: PbxLinkStatus | None = None
         """when dialling: what to show while there is no connection"""
         self.listening = asyncio.Event()
@@ -105,6 +108,12 @@ class PbxLink:
         """Read `tls_certificate` and `tls_key` again; open connections keep theirs. Raises DoorProblem."""
         if self._context is not None and self._settings.mode != "dial":
             tls.load_certificate(self._context, self._settings)
+            self.certificate_expires_at = tls.certificate_end(self._settings)
+
+    @property
+    def certificate_files(self) -> tuple[Path, ...]:
+        """The files `reload_certificate` reads."""
+        return tls.certificate_files(self._settings)
 
     # --- listening -----------------------------------------------------------------------------
 
@@ -123,6 +132,7 @@ class PbxLink:
     async def _open(self) -> Server:
         where = self._settings.listen
         self._context = tls.server_context(self._settings)
+        self.certificate_expires_at = tls.certificate_end(self._settings)
         try:
             return await serve(
                 self._accept,

@@ -7,7 +7,10 @@ that is served.
 from __future__ import annotations
 
 import ssl
+from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
 
 from presenced.config.settings import PbxSettings
 from presenced.core.ports import DoorProblem
@@ -20,6 +23,27 @@ def server_context(settings: PbxSettings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     load_certificate(context, settings)
     return context
+
+
+def certificate_files(settings: PbxSettings) -> tuple[Path, ...]:
+    """What is read for listening; none where there is no certificate to show."""
+    if settings.mode == "dial" or settings.tls_certificate is None:
+        return ()
+    return (
+        (settings.tls_certificate,)
+        if settings.tls_key is None
+        else (settings.tls_certificate, settings.tls_key)
+    )
+
+
+def certificate_end(settings: PbxSettings) -> datetime | None:
+    """When the certificate in the file ends (the first one there, as OpenSSL takes it); None for none."""
+    if not certificate_files(settings) or settings.tls_certificate is None:
+        return None
+    try:
+        return x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError):
+        return None  # OpenSSL took it; what it made of it is told where it is loaded
 
 
 def load_certificate(context: ssl.SSLContext, settings: PbxSettings) -> None:

@@ -19,7 +19,7 @@ from presenced.sim.exchange.organisation import Organisation
 from presenced.sim.exchange.ports import Account
 from presenced.sim.exchange.schema import SchemaCheck
 from presenced.sim.exchange.server import SimulatedExchange
-from presenced.sim.exchange.signin import SignIn
+from presenced.sim.exchange.signin import CLOUD, ON_PREMISES, SignIn, TokenVerifier
 from presenced.sim.exchange.streaming import Pace
 
 HOST = "127.0.0.1"
@@ -54,7 +54,11 @@ class Certificates:
 
 
 class Stage:
-    """An organisation's Exchange, signed in to by NTLM or Basic as `USER` with `password`."""
+    """An organisation's Exchange, signed in to by NTLM or Basic as `USER` with `password`.
+
+    With `tokens` it is Exchange Online: it takes access tokens and nothing else, autodiscover included (but
+    for the JSON dialect, which asks nobody).
+    """
 
     def __init__(
         self,
@@ -65,11 +69,18 @@ class Stage:
         password: str,
         pace: Pace | None = None,
         schema: SchemaCheck | None = None,
+        tokens: TokenVerifier | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
-        self.certificates = Certificates(folder)
+        self.certificates = certificates or Certificates(folder)
         domain, _, name = USER.partition("\\")
         self.login = Login(name, password, Account(USER, impersonates=True), domain=domain)
-        self.signin = SignIn(Accounts(self.login), certificate=self.certificates.der)
+        self.signin = SignIn(
+            Accounts(self.login),
+            offers=ON_PREMISES if tokens is None else CLOUD,
+            certificate=self.certificates.der,
+            tokens=tokens,
+        )
         self.faults = ExchangeFaults()
         self.exchange = SimulatedExchange(
             organisation,

@@ -23,7 +23,7 @@ from presenced.daemon.supervisor import Supervisor
 from presenced.sim.exchange.faults import Trouble
 from presenced.sim.stage import USER
 from presenced.store.sqlite import open_store
-from tests.cli.chain import ANN, Chain
+from tests.cli.chain import ANN, Chain, free_port
 from tests.config.sample import SMALL
 from tests.names import CLOSED, Names
 
@@ -380,12 +380,6 @@ async def listening(chain: Chain, **more: str) -> dict[str, list[Step]]:
     chain.exchange_keys = {"sync_type": "disabled", "password": "", "user": ""}
     chain.dial(port)
     return await chain.check()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_pbx_dials(chain: Chain) -> None:

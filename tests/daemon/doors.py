@@ -96,6 +96,8 @@ class ScriptedCalendars:
         self.calendars: dict[str, list[Appointment]] = {}
         self.problems: dict[str, Exception] = {}
         self.resolving_problem: Exception | None = None
+        self.lost: set[str] = set()
+        """addresses whose server does not answer while others do"""
         self.reads: list[tuple[str, Window]] = []
         self.asked: list[tuple[str, ...]] = []
         self.following: set[str] = set()
@@ -117,6 +119,8 @@ class ScriptedCalendars:
 
     def _resolve(self, addresses: Sequence[str]) -> Resolution:
         for address in addresses:
+            if address.casefold() in self.lost:
+                return Resolution(None, (Answer(address, "its server does not answer", definite=False),))
             if address.casefold() in self.calendars:
                 return Resolution(Mailbox(address.casefold(), "https://ews"), (Answer(address, "found"),))
         return Resolution(None, tuple(Answer(address, "no such mailbox") for address in addresses))

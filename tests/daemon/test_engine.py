@@ -173,6 +173,46 @@ async def test_a_mailbox_that_is_gone_clears_the_presence(running: Running) -> N
     assert running.calendars.following == set()
 
 
+async def test_a_mailbox_nobody_could_be_asked_about_is_kept(running: Running) -> None:
+    running.calendars.calendars["ann@example.com"] = [meeting(-30, 300)]
+    running.pbx.link(user("ann"))
+    await running.settle(1)
+    running.calendars.lost.add("ann@example.com")
+    running.calendars.problems["ann@example.com"] = MailboxProblem(
+        MailboxState.FAILING, "the mailbox is being moved", rediscover=True
+    )
+    running.engine.watch.changed("ann@example.com")
+    await running.settle(3)
+    assert running.pbx.note("ann").startswith("Meeting until 13:00")
+    assert running.calendars.following == {"ann@example.com"}
+
+
+async def test_a_server_out_of_reach_may_have_moved(running: Running) -> None:
+    running.pbx.link(user("ann", addresses=("old@example.com", "ann@example.com")))
+    await running.settle(1)
+    asked = len(running.calendars.asked)
+    running.calendars.problems["ann@example.com"] = DoorProblem("the server is away")
+    running.engine.watch.changed("ann@example.com")
+    await running.settle(3)
+    assert len(running.calendars.asked) == asked, "it was looked up a moment ago"
+    await running.settle(700)
+    running.engine.watch.changed("ann@example.com")
+    await running.settle(3)
+    assert len(running.calendars.asked) > asked
+
+
+async def test_nobody_is_asked_while_nobody_can_be(running: Running) -> None:
+    running.calendars.resolving_problem = DoorProblem("no server", retry_after=timedelta(minutes=5))
+    running.pbx.link(user("ann"))
+    await running.settle(1)
+    running.calendars.resolving_problem = None
+    running.pbx.link(user("ann"), user("bob"))
+    await running.settle(60)
+    assert running.calendars.asked == []
+    await running.settle(300)
+    assert len(running.calendars.asked) == 2
+
+
 async def test_a_moved_mailbox_is_found_again(running: Running) -> None:
     running.pbx.link(user("ann", addresses=("old@example.com", "ann@example.com")))
     await running.settle(1)

@@ -89,7 +89,7 @@ async def shake_hands(
     answer = client.step(base64.b64decode(challenges[0].removeprefix(f"{scheme} ")))
     before_last()
     status, body, challenges = await ask(session, url, _header(scheme, answer))
-    if status == 200 and challenges:
+    if status != 401 and challenges:
         client.step(base64.b64decode(challenges[0].removeprefix(f"{scheme} ")))
     assert client.complete or status == 401
     return status, body, challenges

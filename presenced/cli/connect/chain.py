@@ -9,12 +9,21 @@ from contextlib import contextmanager
 from presenced.cli.connect.course import Course, Finding, Step, Verdict
 from presenced.cli.connect.exchange import EwsSide
 from presenced.cli.connect.pbx import PbxSide
+from presenced.cli.connect.token import tokens_for
 from presenced.cli.connect.users import PBX_WAIT, Chooser
 from presenced.config.settings import Settings, SyncType
 from presenced.core.ports import Clock
+from presenced.daemon.surroundings import REAL_WORLD, Surroundings
 
 
-async def connect(settings: Settings, clock: Clock, tell: Callable[[Step], None], *, user: str = "") -> int:
+async def connect(
+    settings: Settings,
+    clock: Clock,
+    tell: Callable[[Step], None],
+    *,
+    user: str = "",
+    surroundings: Surroundings = REAL_WORLD,
+) -> int:
     """Take every step and tell each as it ends; how many failed.
 
     `user` names the mailbox to try, "" the first one that is known.
@@ -23,19 +32,22 @@ async def connect(settings: Settings, clock: Clock, tell: Callable[[Step], None]
     with _quiet():
         async with PbxSide(settings, clock) as pbx:
             await pbx.begin(course)
-            await _check_calendars(course, settings, pbx, user)
+            await _check_calendars(course, settings, pbx, user, surroundings)
             await pbx.conclude(course, PBX_WAIT)
     return course.failures
 
 
-async def _check_calendars(course: Course, settings: Settings, pbx: PbxSide, user: str) -> None:
+async def _check_calendars(
+    course: Course, settings: Settings, pbx: PbxSide, user: str, surroundings: Surroundings
+) -> None:
     sync_type = settings.exchange.sync_type
     if sync_type is SyncType.DISABLED:
         course.add("exchange", Finding("sync_type = disabled: no calendar is read", verdict=Verdict.NOTE))
         return
     chooser = Chooser(settings, pbx, user)
     await chooser.choose(course)
-    await EwsSide(settings, course.clock, chooser.addresses).run(course)
+    async with tokens_for(course, settings, surroundings) as token:
+        await EwsSide(settings, course.clock, chooser.addresses, token=token).run(course)
 
 
 @contextmanager

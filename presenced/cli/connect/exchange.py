@@ -22,8 +22,9 @@ from presenced.calendars.transport.authentication import TokenSource
 from presenced.calendars.transport.http_carrier import HttpCarrier
 from presenced.cli.connect.course import Course, Finding, StepFailed, Verdict
 from presenced.cli.connect.network import Route, Target, target_of, walk
+from presenced.cli.connect.token import TOKEN
 from presenced.cli.connect.witness import Witness
-from presenced.config.settings import Settings
+from presenced.config.settings import Settings, SyncType
 from presenced.core.appointment import Appointment
 from presenced.core.ports import Clock, DoorProblem, Mailbox, MailboxProblem, Resolution
 from presenced.core.window import Window
@@ -62,25 +63,28 @@ class EwsSide:
     """Walks the way to one mailbox through Exchange Web Services."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, addresses: Sequence[str], *, token: TokenSource | None = None
+        self, settings: Settings, clock: Clock, addresses: Sequence[str], *, token: TokenSource | None
     ) -> None:
         self._settings = settings
         self._exchange = settings.exchange
         self._clock = clock
         self._addresses = tuple(addresses)
         self._token = token
+        self._wants_token = settings.exchange.sync_type is not SyncType.ON_PREMISES
         self._mailbox: Mailbox | None = None
         self._walked: set[Target] = set()
 
     async def run(self, course: Course) -> None:
         """All steps."""
-        if not await self._walk_to_servers(course):
-            for name in ("exchange sign-in", "exchange autodiscover"):
-                course.skip(name, "the server can't be reached")
-        else:
+        obstacle = "" if await self._walk_to_servers(course) else "the server can't be reached"
+        if self._wants_token and not course.passed(TOKEN):
+            obstacle = obstacle or f"{TOKEN} failed"
+        if not obstacle:
             await self._ask(course)
             return
-        self._skip_mailbox(course, "the server can't be reached")
+        for name in ("exchange sign-in", "exchange autodiscover"):
+            course.skip(name, obstacle)
+        self._skip_mailbox(course, obstacle)
 
     # --- names, ports, certificates -------------------------------------------------------------
 

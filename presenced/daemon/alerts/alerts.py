@@ -168,9 +168,7 @@ class Alerts:
         while some := self._kept.undelivered.get(name):
             notice = some[0]
             if self._clock.now() - notice.at > GIVEN_UP_AFTER:
-                self._give_up(
-                    name, some.pop(0), f"it could not be delivered within {GIVEN_UP_AFTER.days} days"
-                )
+                self._give_up(name, some.pop(0), "it could not be delivered for too long")
                 continue
             try:
                 await self._channels[name].deliver(notice, self._origin)

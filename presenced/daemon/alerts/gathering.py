@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from presenced.config.settings import PbxSettings, Settings, SyncType
-from presenced.core.ports import MailboxState, PbxDoor, PbxLinkStatus
+from presenced.config.settings import ExchangeSettings, PbxSettings, Settings, SyncType
+from presenced.core.ports import MailboxState, PbxDoor, PbxLinkStatus, SignInStatus
 from presenced.daemon.alerts.cases import Cause, Look
 from presenced.daemon.keeper import Keeper
 from presenced.daemon.roster import Roster
@@ -37,12 +37,13 @@ class Credential:
     """its own name, for ever"""
     what: str
     """what it is and where, as in `the certificate shown to the PBX (/etc/…)`"""
-    expires_at: datetime
+    expires_at: datetime | None
+    """None: not known yet"""
     remedy: str
 
 
 Credentials = Callable[[], Iterable[Credential]]
-"""what the daemon shows to others now, without asking a disk"""
+"""what is shown to others now, without asking a disk"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,16 @@ def gather(
     `outage` is why Exchange was away until lately ("" where it was not): mailboxes that still fail for
     that reason have only not been read again yet.
     """
-    causes = [*_pbx(view, settings.pbx), *_credentials(credentials, now)]
-    hidden: tuple[str, ...] = ()
+    shown = [*credentials, *_app_certificate(view.watch, settings.exchange)]
+    causes = [*_pbx(view, settings.pbx), *_credentials(shown, now)]
+    hidden = tuple(_key_of(each) for each in shown if each.expires_at is None)
     if settings.exchange.sync_type is not SyncType.DISABLED:
         healthy, reason = view.watch.health()
         excuse = f"{outage}\n{'' if healthy else reason}".casefold()
         if not healthy:
-            causes.append(_exchange(view.roster, reason))
+            causes.append(_exchange(view, reason))
         if excuse.strip():
-            hidden = (MAILBOXES,)
+            hidden += (MAILBOXES,)
         causes.extend(_mailboxes(view.roster, excuse))
     return Look(tuple(causes), hidden)
 
@@ -104,26 +106,34 @@ def _link_line(link: PbxLinkStatus) -> str:
     return f"{link.name or 'a PBX'} at {link.peer} ({link.role}){detail}"
 
 
-def _exchange(roster: Roster, reason: str) -> Cause:
+def _exchange(view: View, reason: str) -> Cause:
+    remedy = _remedy_for(view, reason)
     return Cause(
         EXCHANGE,
         "Exchange can't be reached or refuses",
-        _sentence(reason),
-        _remedy_for(roster, reason)
+        _sentence(reason.replace(f"; {remedy}", "") if remedy else reason),
+        _sentence(remedy)
         or "Check the server named, the account in [exchange] and the network between; `presenced check`"
         " and the log say more.",
         "Appointments known go on deciding; changes of calendars are not seen.",
     )
 
 
-def _remedy_for(roster: Roster, reason: str) -> str:
-    """What the door itself advised when it told some mailbox the same."""
+def _remedy_for(view: View, reason: str) -> str:
+    """What the door itself advises, of the sign-in or when it told some mailbox the same."""
+    sign_in = _sign_in(view.watch)
+    if sign_in is not None and not sign_in.healthy and sign_in.remedy:
+        return sign_in.remedy
     advice = (
         keeper.remedy
-        for keeper in roster.keepers.values()
+        for keeper in view.roster.keepers.values()
         if keeper.remedy and keeper.reason and keeper.reason in reason
     )
-    return _sentence(next(advice, ""))
+    return next(advice, "")
+
+
+def _sign_in(watch: Watch) -> SignInStatus | None:
+    return watch.door.status().sign_in if watch.door is not None else None
 
 
 def _mailboxes(roster: Roster, excuse: str) -> Iterator[Cause]:
@@ -170,8 +180,28 @@ def _impersonal(keeper: Keeper) -> str:
     return re.sub(pattern, "the mailbox", keeper.reason, flags=re.IGNORECASE) if pattern else keeper.reason
 
 
+def _app_certificate(watch: Watch, settings: ExchangeSettings) -> Iterator[Credential]:
+    """The certificate the app signs in with; its end is known once it was used."""
+    if settings.certificate is None or settings.sync_type is SyncType.DISABLED:
+        return
+    sign_in = _sign_in(watch)
+    yield Credential(
+        "app-certificate",
+        f"the certificate the app signs in with ({settings.certificate})",
+        sign_in.credential_expires_at if sign_in is not None else None,
+        "make a new one, upload it under Certificates & secrets of the app registration and put it into the"
+        " file; it is taken without a restart",
+    )
+
+
+def _key_of(credential: Credential) -> str:
+    return f"credential:{credential.key}"
+
+
 def _credentials(credentials: Iterable[Credential], now: datetime) -> Iterator[Cause]:
     for credential in credentials:
+        if credential.expires_at is None:
+            continue
         left = credential.expires_at - now
         stage = sum(left <= each for each in STAGES) - 1
         if stage < 0:
@@ -179,7 +209,7 @@ def _credentials(credentials: Iterable[Credential], now: datetime) -> Iterator[C
         day = credential.expires_at.strftime("%Y-%m-%d %H:%M UTC")
         summary = f"{credential.what} expires in {_days(left)}" if left > timedelta() else ""
         yield Cause(
-            f"credential:{credential.key}",
+            _key_of(credential),
             summary or f"{credential.what} has expired",
             f"{_upper(credential.what)} {'expires' if summary else 'expired'} on {day}.",
             _sentence(credential.remedy),

@@ -136,9 +136,9 @@ def _explain(problem: Exception, where: str) -> Undelivered:
         elif isinstance(problem, SMTPSenderRefused):
             what, remedy = f"the sender {problem.sender}", _CHECK_SENDER
         return _refused(where, f"{what} ({_answer(problem)})", remedy, lasting=problem.code >= 500)
-    if isinstance(problem, SMTPNotSupported):
+    if isinstance(problem, SMTPNotSupported) or "STARTTLS extension not supported" in str(problem):
         return Undelivered(
-            f"{where} can't do what is needed: {problem.message}",
+            f"{where} can't do what is needed: {problem}",
             remedy="take a server with TLS and login, smtps://… for one that has TLS from the first byte",
             lasting=True,
         )

@@ -6,7 +6,7 @@ Sign-in (NTLM, Basic, Bearer) is a part of its own; the endpoint only needs to k
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
@@ -32,3 +32,11 @@ class Authenticator(Protocol):
 
     async def authenticate(self, request: web.Request) -> Account | web.StreamResponse:
         """Who sends this request, or the answer that asks for (better) proof. Reads no body."""
+
+
+@runtime_checkable
+class Announcer(Protocol):
+    """An authenticator that has something to say with the answers, too."""
+
+    async def announce(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add to the headers of an answer that is about to begin."""

@@ -33,7 +33,7 @@ from presenced.sim.exchange.call import Call, impersonate
 from presenced.sim.exchange.disruption import answer_in_trouble, truncate
 from presenced.sim.exchange.faults import STREAM_TROUBLES, ExchangeFaults, Switch, Trouble
 from presenced.sim.exchange.organisation import Event, Item, Organisation, SimulatedMailbox
-from presenced.sim.exchange.ports import ANONYMOUS, Account, Authenticator
+from presenced.sim.exchange.ports import ANONYMOUS, Account, Announcer, Authenticator
 from presenced.sim.exchange.problems import CLIENT_MISTAKES, Problem, Refusal
 from presenced.sim.exchange.schema import SchemaCheck
 from presenced.sim.exchange.soap import Request, envelope, failure, fault, parse, response
@@ -139,6 +139,9 @@ class SimulatedExchange:
         app.router.add_post(PATH, self._serve)
         app.router.add_post(ANY_CASE, self._serve)
         app.router.add_routes(self._routes)
+        authenticator: object = self.authenticator
+        if isinstance(authenticator, Announcer):
+            app.on_response_prepare.append(authenticator.announce)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port, ssl_context=tls).start()

@@ -61,7 +61,7 @@ class _Connection:
 
 
 class SignIn:
-    """The port `Authenticator`; hang `announce` into the application's `on_response_prepare`.
+    """The ports `Authenticator` and `Announcer`.
 
     `certificate` is the server's own (DER), for Extended Protection; `offers` in the order of the headers.
     """
