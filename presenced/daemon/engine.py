@@ -18,6 +18,7 @@ from presenced.daemon.alerts.alerts import Alerts
 from presenced.daemon.alerts.gathering import View
 from presenced.daemon.backoff import Backoff
 from presenced.daemon.chores import Chores
+from presenced.daemon.garbage import collect_garbage
 from presenced.daemon.milestones import Milestones
 from presenced.daemon.pulse import Pulse
 from presenced.daemon.requests_log import RequestsLog
@@ -95,8 +96,12 @@ class Engine:
         return loops | {
             "lag": self.pulse.measure,
             "housekeeping": self._keep_house,
+            "garbage": lambda: collect_garbage(self._clock, self._waiting),
             "progress": self.milestones.run,
         }
+
+    def _waiting(self) -> int:
+        return self.watch.waiting + self.writer.waiting + self.resolving.waiting + self.chores.waiting
 
     def use_pbx(self, pbx: PbxDoor) -> None:
         """From now on this is the link."""

@@ -6,6 +6,7 @@ change, a deadline or a setting asks for it, and tells the writer whose presence
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -33,6 +34,8 @@ from presenced.daemon.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
+_TOGETHER = 100
+"""decisions made before the loop gets its turn"""
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -194,11 +197,12 @@ class Roster:
     async def run(self, beat: Callable[[], None]) -> None:
         """Decide again at every deadline, until cancelled."""
         while True:
-            for guid in await self.deadlines.wait(1000):
+            for guid in await self.deadlines.wait(_TOGETHER):
                 keeper = self.keepers.get(guid)
                 if keeper is not None:
                     self.decide(keeper, "deadline")
             beat()
+            await asyncio.sleep(0)  # at midnight everybody is due: let others work in between
 
     # --- settings ---
 

@@ -40,6 +40,8 @@ WAITING = 2_000
 """calls that may wait for the writer; more wait for room"""
 BATCH = 1_000
 """changes in one transaction"""
+PACE = 0.005
+"""seconds between the end of a transaction and the next: a transaction costs the same however full it is"""
 CHUNK = 500
 """rows turned into values before the loop gets its turn"""
 
@@ -163,11 +165,16 @@ class SqliteStore:
             self._idle.set()
 
     async def _write_batches(self) -> None:
+        loop = asyncio.get_running_loop()
+        rested = loop.time()
         while True:
             calls = [await self._calls.get()]
+            if (rest := rested - loop.time()) > 0:
+                await asyncio.sleep(rest)  # under load calls gather; a single one does not wait
             while len(calls) < BATCH and not self._calls.empty():
                 calls.append(self._calls.get_nowait())
             await self._settle(calls)
+            rested = loop.time() + PACE
 
     async def _settle(self, calls: Sequence[_Call]) -> None:
         """Commit and tell the callers; where one spoils the transaction, each gets its own."""

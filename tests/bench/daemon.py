@@ -7,7 +7,6 @@ SPREAD instead of ten minutes. The instruments are one timer that notes how late
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,11 +77,9 @@ class Daemon:
 
     async def usage(self) -> Answer:
         """Memory (bytes), processor time (seconds), bytes written, counters, and the lag since last asked."""
-        gc.collect()
         memory = self._process.memory_full_info()
         spent = self._process.cpu_times()
         worst, computing = self._lag.take()
-        self._lag.take()
         return {
             "uss": memory.uss,
             "rss": memory.rss,
