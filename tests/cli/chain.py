@@ -141,7 +141,7 @@ class Chain:
                 if task.done():
                     break
                 await self.clock.advance(pace, turns=3)
-                await asyncio.sleep(0.003)
+                await self.clock.rest()
             self.failures = await asyncio.wait_for(task, 1)
         finally:
             task.cancel()
@@ -157,7 +157,7 @@ class Chain:
             if condition():
                 return
             await self.clock.advance(timedelta(seconds=0.25), turns=3)
-            await asyncio.sleep(0.002)
+            await self.clock.rest()
         pytest.fail("it never came to this")
 
     async def close(self) -> None:
@@ -168,7 +168,7 @@ class Chain:
         closing = asyncio.create_task(self.pbx.close())
         while not closing.done():
             await self.clock.advance(timedelta(seconds=1), turns=3)
-            await asyncio.sleep(0.002)
+            await self.clock.rest()
         if self.stage.exchange.port:
             await self.stage.close()
 
