@@ -58,6 +58,10 @@ class World:
         await self.stage.open(self.stage.exchange.port)
 
     async def open_daemon(self) -> None:
+        await self.start(Supervisor(load(self.write_ini()), self.clock))
+
+    def write_ini(self) -> Path:
+        """The daemon's file, and the secrets it names."""
         for name in ("pbx", "exchange"):
             secret = self.folder / f"{name}-password"
             secret.touch(mode=0o600)
@@ -84,7 +88,7 @@ class World:
                 .replace(f"{HOST}:0", f"{HOST}:{self.port}")
             )
         )
-        await self.start(Supervisor(load(ini), self.clock))
+        return ini
 
     async def start(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
