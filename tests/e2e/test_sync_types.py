@@ -35,12 +35,13 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> 
     world = Online(tmp_path, kind)
     prepare(monkeypatch, tmp_path, world.clock.now)
     await world.open_exchange()
-    if kind is Kind.ACCOUNT:
+    if kind.delegated:
         assert await world.sign_in() == ACCOUNT
     yield world
     await world.close()
     assert list(world.pbx.client_bugs) == []
     assert list(world.stage.exchange.client_bugs) == []
+    assert list(world.graph.client_bugs) == []
 
 
 async def begin(world: Online) -> None:
@@ -74,6 +75,7 @@ async def test_the_main_job(world: Online) -> None:
     await world.shows(ann="Free")
     assert world.exchange_status()["healthy"]
     assert all(b"ConnectingSID" in seen.body for seen in world.stage.exchange.seen)
+    assert world.kind.graph == bool(world.graph.seen) == (not world.stage.exchange.seen)
     match world.kind:
         case Kind.NTLM:
             assert world.stage.signin.counters["handshakes"] >= 1
@@ -86,19 +88,21 @@ async def test_the_main_job(world: Online) -> None:
     if not world.kind.on_premises:
         shown = {
             Kind.ACCOUNT: "signed-in account",
+            Kind.GRAPH_ACCOUNT: "signed-in account",
             Kind.SECRET: "client secret",
             Kind.FEDERATED: "federated token",
         }
         assert world.sign_in_status()["kind"] == shown.get(world.kind, "certificate")
 
 
-@pytest.mark.parametrize("kind", [Kind.ACCOUNT, Kind.SECRET, Kind.PEM])
+@pytest.mark.parametrize("kind", [Kind.ACCOUNT, Kind.SECRET, Kind.PEM, Kind.GRAPH, Kind.GRAPH_ACCOUNT])
 async def test_a_token_revoked_in_mid_life_is_replaced_once(world: Online) -> None:
     await begin(world)
     await world.clock.advance(MINUTE, turns=5)
     world.entra.tokens.revoke()
     await world.shows(**everybody_meets(world))
     assert given(world) == 2
+    assert world.kind.graph == ('"nbf"' in world.entra.grants.seen[-1].claims), "what the challenge demands"
     assert world.exchange_status()["healthy"]
 
 
