@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from presenced.calendars.carrier import CarrierProblem
-from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
+from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState, SignInStatus
 
 HOURLY = timedelta(hours=1)
 MINUTES = timedelta(minutes=5)
@@ -43,3 +43,12 @@ def carried_problem(problem: CarrierProblem, *, alone: bool) -> MailboxProblem |
         retry_after=problem.retry_after or SOON,
         rediscover=problem.kind in SERVER_AWAY,
     )
+
+
+def why_unwell(trouble: DoorProblem | None, sign_in: SignInStatus | None) -> str:
+    """Why nobody can be served, in words; "" while that is not so."""
+    if trouble is not None:
+        return trouble.told
+    if sign_in is not None and sign_in.reason and sign_in.expires_at is None:
+        return f"{sign_in.reason}; {sign_in.remedy}"  # nothing was asked yet, and nothing can be
+    return ""

@@ -23,7 +23,7 @@ class Changes:
     store: bool = False
     """another store file: taken at the next start"""
     web: bool = False
-    """the status page listens elsewhere, or to another password"""
+    """the status page listens elsewhere, to another password, or for notices on another path"""
     alerts: bool = False
     log: bool = False
     deciding: bool = False
@@ -51,7 +51,7 @@ def compare(old: Settings, new: Settings) -> Changes:
         pbx=replace(old.pbx, unset_on_stop=new.pbx.unset_on_stop) != new.pbx,
         exchange=old.exchange != new.exchange and not _both_disabled(old, new),
         store=old.store.path != new.store.path,
-        web=old.web != new.web,
+        web=old.web != new.web or old.exchange.notification_url != new.exchange.notification_url,
         alerts=old.alerts != new.alerts,
         log=old.log != new.log,
         deciding=_decides(old) != _decides(new),

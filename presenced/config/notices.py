@@ -73,5 +73,11 @@ def _note_unused(draft: Draft, sync_type: SyncType) -> None:
             "notification_url has no effect with graph_access = delegated",
             "such an account can't subscribe to other people's mailboxes, it is polled",
         )
+    elif draft.given("exchange", "notification_url") and draft.value("web", "listen") is None:
+        draft.note(
+            draft.line("exchange", "notification_url"),
+            "notification_url has no effect while [web] listen is empty",
+            "notices come in where the status page listens, on the path of that URL",
+        )
     if draft.given("pbx", "url") and draft.value("pbx", "mode") == "listen":
         draft.note(draft.line("pbx", "url"), "url has no effect with mode = listen", "mode = dial uses it")

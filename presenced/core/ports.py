@@ -268,6 +268,17 @@ class CalendarDoor(Protocol):
         """Named counts since start (requests, notices, reconnects, errors by code, ...)."""
 
 
+class Notices(Protocol):
+    """Where what a calendar server posts to us (`notification_url`) is handed in, without its HTTP."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a door to take notices."""
+
+    def take(self, body: bytes) -> bool:
+        """Take in a posted body, at once and without waiting; False where it is none."""
+
+
 class DoorProblem(Exception):
     """Nobody can be served at the moment (sign-in refused, server away): reason and remedy in words."""
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from presenced.calendars.discovery.finder import Finder
 from presenced.calendars.ews.client import EwsDoor
+from presenced.calendars.graph.client import GraphDoor, root_of
+from presenced.calendars.graph.notices import NoticeDesk
 from presenced.calendars.signin.token_cache import TokenCache
 from presenced.calendars.signin.tokens import open_tokens
 from presenced.calendars.transport.http_carrier import HttpCarrier
@@ -36,6 +38,7 @@ from presenced.daemon.meeting_place import is_service, socket_of
 from presenced.daemon.pulse import ServiceManager
 from presenced.daemon.questions import Questions
 from presenced.daemon.surroundings import REAL_WORLD, Surroundings
+from presenced.daemon.web.notices import NoticeBox
 from presenced.daemon.web.service import Web
 from presenced.pbx.link import PbxLink
 from presenced.store.sqlite import open_store
@@ -54,12 +57,15 @@ def calendar_factory(
     observe: Callable[[RequestRecord], None] | None = None,
     *,
     cache: TokenCache | None = None,
+    desk: NoticeDesk | None = None,
     surroundings: Surroundings = REAL_WORLD,
 ) -> CalendarFactory:
     """How to open the calendar door these settings ask for; `observe` is told of every request.
 
-    `cache` is where an account's sign-in lies.
+    `cache` is where an account's sign-in lies, `desk` where Graph's notices are handed in.
     """
+    root = surroundings.graph_root or root_of(settings.cloud)
+    is_graph = settings.sync_type is SyncType.GRAPH
 
     @asynccontextmanager
     async def open_door(listener: CalendarListener) -> AsyncIterator[CalendarDoor]:
@@ -71,10 +77,15 @@ def calendar_factory(
                     open_tokens(settings, clock, cache, authority_host=host)
                 )
             carrier = await stack.enter_async_context(
-                HttpCarrier(settings, clock, token=tokens, observe=observe)
+                HttpCarrier(
+                    settings, clock, token=tokens, trusted=(root,) if is_graph else (), observe=observe
+                )
             )
-            finder = Finder(settings, carrier, clock)
             sign_in = tokens.status if tokens is not None else None
+            if is_graph:
+                yield GraphDoor(settings, carrier, listener, clock, root=root, desk=desk, sign_in=sign_in)
+                return
+            finder = Finder(settings, carrier, clock)
             yield EwsDoor(settings, carrier, finder, listener, clock, sign_in=sign_in)
 
     return open_door
@@ -88,6 +99,7 @@ class Supervisor:
         self._clock = clock
         self._surroundings = surroundings
         self._cache: TokenCache | None = None
+        self._desk = NoticeDesk()
         self._wishes: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._seen = _modified(settings.path)
@@ -123,7 +135,7 @@ class Supervisor:
             await engine.restore()
             questions = self.questions = Questions(engine, store, self._clock, self.reload)
             self._new_web: Callable[[], Web] = lambda: Web(
-                self._settings.web, engine, store, self._clock, questions
+                self._settings.web, engine, store, self._clock, questions, notices=self._notice_box()
             )
             manager = ServiceManager(self._clock, engine.pulse)
             async with asyncio.TaskGroup() as group:
@@ -211,6 +223,11 @@ class Supervisor:
             self.web = self._new_web()
             self._begin(group, "web", self._keep_web(self.web))
 
+    def _notice_box(self) -> NoticeBox | None:
+        """Notices come in where the page is, on a path of their own."""
+        url = self._settings.exchange.notification_url
+        return NoticeBox(url, self._desk) if url else None
+
     async def _keep_web(self, page: Web) -> None:
         """The status page; presences go on without it where its port can't be had."""
         failures = 0
@@ -238,6 +255,7 @@ class Supervisor:
                 self._clock,
                 engine.requests.add_carried,
                 cache=self._cache,
+                desk=self._desk,
                 surroundings=self._surroundings,
             )
             self._begin(group, "calendars", engine.keep_calendars(factory))

@@ -16,5 +16,8 @@ class Surroundings:
     authority_host: str = ""
     """host:port that is asked for tokens, over TLS, in place of the cloud's own"""
 
+    graph_root: str = ""
+    """URL of Graph with its version, in place of the cloud's own"""
+
 
 REAL_WORLD = Surroundings()

@@ -41,8 +41,9 @@ REOPEN_SPREAD = timedelta(seconds=60)
 """after a reconnect the mailboxes of a group are read again within this time, not all at once"""
 PATIENCE = timedelta(seconds=30)
 """a mailbox is read without change notices when following it takes longer than this"""
-SILENCE = timedelta(minutes=4)
-"""no proof of life for this long (the door watches its own streams more closely): read to be sure"""
+SILENCE = timedelta(minutes=6)
+"""no proof of life for this long (the doors watch their own more closely): read to be sure. Longer than the
+five minutes after which Graph is asked for changes where its notices flow."""
 _RETRY = Backoff(first=timedelta(seconds=15), longest=timedelta(minutes=15))
 _LOOK_AGAIN = timedelta(hours=1)
 _MOVED_AFTER = timedelta(minutes=10)
@@ -238,7 +239,6 @@ class Watch:
                 organizers=any(_needs_organizers(keeper.mapping) for keeper in keepers),
             )
         except MailboxProblem as problem:
-            self.work.finish(address, self._clock.now())
             self._mark(address, problem)
             return
         except DoorProblem as problem:
@@ -272,7 +272,8 @@ class Watch:
             self._reads.put(address, due)
 
     def _mark(self, address: str, problem: MailboxProblem) -> None:
-        """A mailbox in trouble: its users show why, and it is tried again."""
+        """A mailbox in trouble: its users show why, and it is tried again; nothing else waits for it."""
+        self.work.finish(address, self._clock.now())
         for keeper in self._roster.sharing(address):
             keeper.failures += 1
             self._roster.judge(keeper, problem.state, problem.reason, problem.remedy)

@@ -7,6 +7,7 @@ import pytest
 from presenced.config.changes import Changes, UserChanges, compare, compare_user
 from tests.config.sample import SMALL, Machine, read
 
+GRAPH = "[exchange]\nsync_type = graph\nclient_id = a\ntenant_id = b\nclient_secret = c\n"
 ON_PREMISES = "[exchange]\nsync_type = on-premises\nuser = u\npassword = p\n"
 
 
@@ -41,6 +42,7 @@ ON_PREMISES = "[exchange]\nsync_type = on-premises\nuser = u\npassword = p\n"
         ("", "[exchange]\npoll_seconds = 1\n", Changes()),
         ("", ON_PREMISES, Changes(exchange=True)),
         (ON_PREMISES, ON_PREMISES + "poll_seconds = 1\n", Changes(exchange=True)),
+        (GRAPH, GRAPH + "notification_url = https://example.com/n\n", Changes(exchange=True, web=True)),
         (ON_PREMISES, ON_PREMISES.replace("password = p", "password = q"), Changes(exchange=True)),
     ],
 )

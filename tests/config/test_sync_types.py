@@ -170,6 +170,13 @@ def test_mail_takes_three_keys(given: str) -> None:
             ),
             ["x.ini:11: notification_url has no effect with graph_access = delegated"],
         ),
+        (
+            (
+                "sync_type = graph\nclient_id = a\ntenant_id = b\nclient_secret = c\n"
+                "notification_url = https://example.com/n\n[web]\nlisten ="
+            ),
+            ["x.ini:11: notification_url has no effect while [web] listen is empty"],
+        ),
         ("tls_verify = no", ["x.ini:7: tls_verify = no in [exchange]: whoever is on the way can pose"]),
         (
             "sync_type = disabled\n[web]\nlisten = 0.0.0.0:1\npassword = p",

@@ -405,7 +405,7 @@ async def test_a_mailbox_without_signs_of_life_is_read_to_be_sure(running: Runni
     await running.settle(1)
     running.calendars.silent = True
     running.calendars.calendars["ann@example.com"] = [meeting(0, 30)]
-    await running.settle(7 * 60)
+    await running.settle(12 * 60)
     assert running.pbx.note("ann").startswith("Meeting until 08:30")
 
 

@@ -16,6 +16,7 @@ from presenced.calendars.ews.calls import Caller
 from presenced.calendars.ews.follower import Follower
 from presenced.calendars.ews.windows import WindowReader
 from presenced.calendars.pace import Chance, Pace
+from presenced.calendars.problems import why_unwell
 from presenced.config.settings import ExchangeSettings
 from presenced.core.appointment import Appointment
 from presenced.core.ports import (
@@ -85,10 +86,8 @@ class EwsDoor:
 
     def status(self) -> CalendarDoorStatus:
         """How the door stands now."""
-        trouble, sign_in = self._caller.trouble, self._sign_in() if self._sign_in is not None else None
-        reason = "" if trouble is None else trouble.told
-        if not reason and sign_in is not None and sign_in.reason and sign_in.expires_at is None:
-            reason = f"{sign_in.reason}; {sign_in.remedy}"  # nothing was asked yet, and nothing can be
+        sign_in = self._sign_in() if self._sign_in is not None else None
+        reason = why_unwell(self._caller.trouble, sign_in)
         return CalendarDoorStatus(
             kind=self._kind,
             healthy=not reason,

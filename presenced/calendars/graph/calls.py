@@ -64,7 +64,7 @@ class Caller:
             question.headers,
             b"" if question.body is None else json.dumps(question.body).encode(),
         )
-        headers = {name.lower(): value for name, value in reply.headers.items()}
+        headers = _lower(reply.headers)
         good = 200 <= reply.status < 300 and reply.body
         part = Part(reply.status, headers, self._parsed(reply.body) if good else _lenient(reply.body))
         reading = self._read(question, part)
@@ -98,7 +98,7 @@ class Caller:
         self.counters["batches"] += 1
         reply = await self._send("POST", "/$batch", "", {}, write_batch(questions))
         if reply.status != 200:
-            trouble = self._trouble_of(reply.status, reply.headers, _lenient(reply.body))
+            trouble = self._trouble_of(reply.status, _lower(reply.headers), _lenient(reply.body))
             self._note("", trouble)
             raise Refused(trouble)
         try:
@@ -205,6 +205,10 @@ class Caller:
     def _count(self, question: Question) -> None:
         self.counters["requests"] += 1
         self.counters[f"requests_{question.operation}"] += 1
+
+
+def _lower(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _lenient(body: bytes) -> Answer:

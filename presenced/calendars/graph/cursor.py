@@ -71,6 +71,14 @@ def plan_round(now: datetime, length: timedelta, zone: str, phase: float) -> Rou
     return Round(span_of(Window(now, ends_at + length)), length, ends_at)
 
 
+def know_zone(cursor: Cursor, now: datetime, zone: str, phase: float) -> Cursor:
+    """The zone of the presence turned out to be this: the round ends at its midnight if that comes first."""
+    if cursor.round is None:
+        return cursor
+    ends_at = min(cursor.round.ends_at, plan_round(now, cursor.round.length, zone, phase).ends_at)
+    return replace(cursor, round=replace(cursor.round, ends_at=ends_at))
+
+
 def is_worn(cursor: Cursor, now: datetime, length: timedelta) -> bool:
     """Whether it is time for a new round (not in the middle of an answer)."""
     if cursor.page:

@@ -132,7 +132,7 @@ class Directory:
         if recovery.step is Step.SIGN_IN:
             problem = CarrierProblem("sign-in", in_words(trouble), remedy=recovery.remedy)
             return Outcome(words, problem=problem, answered=False)
-        if recovery.step in {Step.BACK_OFF, Step.FAIL}:
+        if recovery.step is Step.BACK_OFF or trouble.status == 0 or trouble.status >= 500:
             problem = CarrierProblem("broken", in_words(trouble), retry_after=trouble.backoff)
             return Outcome(words, problem=problem, answered=False)
         return Outcome(words)

@@ -26,7 +26,6 @@ from presenced.calendars.graph.recovery import (
     mailbox_problem,
     recovery_for,
 )
-from presenced.calendars.graph.windows import find_user
 from presenced.calendars.graph.wire import DeltaPage, Unreadable, read_delta
 from presenced.calendars.pace import Pace
 from presenced.calendars.problems import unreadable_problem
@@ -117,15 +116,9 @@ class Poller:
     def __contains__(self, address: object) -> bool:
         return address in self._polled
 
-    def add(self, mailbox: Mailbox, *, live: bool = False) -> None:
-        """Ask this one, too; `live`: its notices flow. Tells the listener where it can't be."""
-        try:
-            user = find_user(mailbox, self._caller.root)
-        except MailboxProblem as problem:
-            self._listener.troubled(mailbox.address, problem)
-            return
-        now = self._clock.now()
-        self._turns.add(mailbox.address, now)
+    def add(self, mailbox: Mailbox, user: str, *, live: bool = False) -> None:
+        """Ask this one, too; `user` is its path, `live`: its notices flow."""
+        self._turns.add(mailbox.address, self._clock.now())
         self._polled[mailbox.address] = _Polled(mailbox, user, self._pace.chance(), live=live)
         self._alarm.ring()
 
@@ -135,13 +128,13 @@ class Poller:
         self._turns.remove(address)
 
     def set_live(self, address: str, *, live: bool) -> None:
-        """Its notices began or ceased to flow; the listener is told."""
+        """Its notices flow, or don't (any more); the listener is told where that is new."""
         one = self._polled.get(address)
-        if one is None or one.live is live:
+        if one is None:
             return
-        one.live = live
-        if one.told:
+        if one.live is not live and one.told:
             self._listener.followed([address], polled=not live)
+        one.live = live
         self.hint(address)
 
     def hint(self, address: str) -> None:
@@ -159,17 +152,20 @@ class Poller:
         """Windows of this length are read, in this zone: what rounds must cover, and when they end."""
         self._length = max(self._length, window.end - window.start)
         one = self._polled.get(address)
-        if one is not None:
+        if one is not None and one.zone != zone:
             one.zone = zone
+            one.cursor = delta.know_zone(one.cursor, self._clock.now(), zone, one.phase)
 
-    def status(self) -> StreamStatus | None:
-        """All of them as one line; None where there is none."""
+    def status(self, trouble: str = "") -> StreamStatus | None:
+        """All of them as one line, with what is wrong with their notices; None where there is none."""
         if not self._polled:
             return None
         live = sum(one.live for one in self._polled.values())
         detail = f"delta every {self._interval.total_seconds():.0f} s"
         if live:
             detail += f", {live} with notices every {self._net.total_seconds():.0f} s"
+        if trouble:
+            detail += f"; {trouble}"
         return StreamStatus("", self._caller.root, self.size, self._since, self._last_sign, detail)
 
     async def run(self) -> None:

@@ -92,9 +92,15 @@ def subscribe(user: str, mailbox: str, url: str, until: datetime, secret: str) -
 
 
 def renew(subscription: str, mailbox: str, until: datetime) -> Question:
-    """A longer life for a subscription; reauthorizes it as well."""
+    """A longer life for a subscription."""
     path = f"/subscriptions/{quote(subscription, safe='')}"
     return Question("renew", path, mailbox, "PATCH", {}, {"expirationDateTime": stamp(until)})
+
+
+def reauthorize(subscription: str, mailbox: str) -> Question:
+    """Let a subscription go on that wants to see a fresh token; its life stays as it is."""
+    path = f"/subscriptions/{quote(subscription, safe='')}/reauthorize"
+    return Question("reauthorize", path, mailbox, "POST")
 
 
 def unsubscribe(subscription: str, mailbox: str = "") -> Question:

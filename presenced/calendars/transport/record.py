@@ -16,6 +16,7 @@ _LOOKED_AT = 4096
 _SHOWN = 4000
 _OPERATION = re.compile(rb"<(?:[\w.-]+:)?Body\b[^<>]*>\s*<(?:[\w.-]+:)?(\w+)")
 _CODE = re.compile(rb"<(?:[\w.-]+:)?(?:ResponseCode|ErrorCode)\b[^<>]*>\s*(\w+)")
+_JSON_CODE = re.compile(rb'"error"\s*:\s*\{\s*"code"\s*:\s*"([\w.-]+)"')
 _NO_ERROR = "NoError"
 
 
@@ -37,7 +38,7 @@ class RequestRecord:
     operation: str = ""
     """what was asked in SOAP, "" where it was no SOAP"""
     code: str = ""
-    """the first code in an answer of SOAP that is no success"""
+    """the first code in an answer of SOAP or JSON that is no success"""
     sent: str = ""
     """the beginning of the body, masked; only where the protocol is debugged"""
     received: str = ""
@@ -50,8 +51,8 @@ def operation_of(body: bytes) -> str:
 
 
 def code_of(body: bytes) -> str:
-    """How a SOAP answer says no; "" where its first message says yes."""
-    found = _CODE.search(body, 0, _LOOKED_AT)
+    """How an answer says no, in SOAP or JSON; "" where its first message says yes."""
+    found = _CODE.search(body, 0, _LOOKED_AT) or _JSON_CODE.search(body, 0, _LOOKED_AT)
     code = found[1].decode("ascii", "replace") if found else ""
     return "" if code == _NO_ERROR else code
 

@@ -24,7 +24,7 @@ _ELEMENTS = re.compile(
 )
 _MEMBERS = re.compile(
     r'("(?:subject|bodyPreview|content|displayName|locationUri|access_token|refresh_token|id_token'
-    r'|client_secret|client_assertion|password|clientState)"\s*:\s*")(?:[^"\\]|\\.)*',
+    r'|client_secret|client_assertion|password|clientState|joinUrl|joinWebUrl|webLink)"\s*:\s*")(?:[^"\\]|\\.)*',
     re.IGNORECASE | re.DOTALL,
 )
 

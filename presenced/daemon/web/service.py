@@ -17,6 +17,7 @@ from presenced.daemon.web.doors import Doors
 from presenced.daemon.web.guard import Guard, Handler
 from presenced.daemon.web.live import Live, Regions
 from presenced.daemon.web.mapping import MappingPage
+from presenced.daemon.web.notices import NoticeBox
 from presenced.daemon.web.overview import Overview
 from presenced.daemon.web.people import People
 from presenced.daemon.web.programs import Programs
@@ -36,9 +37,17 @@ class Web:
     """One status page; a new one is made when `[web]` changes."""
 
     def __init__(
-        self, settings: WebSettings, engine: Engine, store: Store, clock: Clock, questions: Questions
+        self,
+        settings: WebSettings,
+        engine: Engine,
+        store: Store,
+        clock: Clock,
+        questions: Questions,
+        *,
+        notices: NoticeBox | None = None,
     ) -> None:
         self._settings = settings
+        self._notices = notices
         self._guard = Guard(settings, clock)
         self._site = Site(engine, store, clock, self._guard, questions)
         self._overview = Overview(self._site)
@@ -85,8 +94,9 @@ class Web:
             await runner.cleanup()
 
     def _application(self) -> web.Application:
+        first = [self._notices.take] if self._notices is not None else []
         application = web.Application(
-            middlewares=[self._explain_refusals, self._guard.dress_all, self._guard.let_in],
+            middlewares=[*first, self._explain_refusals, self._guard.dress_all, self._guard.let_in],
             client_max_size=_BODY,
         )
         mapping, records = MappingPage(self._site), Records(self._site)

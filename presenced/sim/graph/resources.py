@@ -70,6 +70,8 @@ class Resources:
                 return self._show_user(name, options, caller)
             case "GET", ("users", name, "mailboxSettings"):
                 return self._show_settings(self._mailbox(name), options, caller)
+            case "GET", ("users", name, "calendar"):
+                return self._show_calendar(self._calendar(name, caller), options)
             case "GET", ("users", name, "calendarView") | ("users", name, "calendar", "calendarView"):
                 return self._view(self._calendar(name, caller), part, options)
             case "GET", (
@@ -81,6 +83,10 @@ class Resources:
                 return self._show_event(self._calendar(name, caller), part, id_, options)
             case "POST", ("subscriptions",):
                 return await self._subscribe(part, caller)
+            case "GET", ("subscriptions",):
+                take_only(options, ())
+                alive = self.subscriptions.alive(self._clock.now())
+                return Reply(200, {"value": [one.show() for one in alive if one.owner == caller.app]})
             case "GET" | "PATCH" | "DELETE", ("subscriptions", id_):
                 return self._subscription(part, id_, caller)
             case "POST", ("subscriptions", id_, "reauthorize"):
@@ -128,6 +134,16 @@ class Resources:
             raise GraphProblem(403, code, "Insufficient privileges to complete the operation.")
 
     # --- calendars ---
+
+    def _show_calendar(self, mailbox: SimulatedMailbox, options: dict[str, str]) -> Reply:
+        take_only(options, {"$select"})
+        values = {
+            "id": f"calendar-{self.directory.id_of(mailbox)}",
+            "name": "Calendar",
+            "owner": {"name": mailbox.name, "address": mailbox.address},
+        }
+        selected = read_select(options, frozenset(values)) or frozenset(values)
+        return Reply(200, {name: value for name, value in values.items() if name in selected})
 
     def _view(self, mailbox: SimulatedMailbox, part: Part, options: dict[str, str]) -> Reply:
         take_only(options, {"startDateTime", "endDateTime", "$select", "$top", "$skip", "$orderby", "$count"})

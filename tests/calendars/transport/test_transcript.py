@@ -33,6 +33,7 @@ from tests.clock import FakeClock
         '{"location":{"displayName":"TITLE"},"bodyPreview" : "TITLE"}',
         '{"Subject":"TIT',
         '{"access_token":"TITLE"}',
+        '{"onlineMeeting":{"joinUrl":"https://teams.example.com/TITLE"},"webLink":"TITLE"}',
     ],
 )
 def test_titles_and_secrets_are_masked(message: str) -> None:

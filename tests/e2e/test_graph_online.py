@@ -1,0 +1,285 @@
+"""The whole daemon on Graph: token, users, windows, delta, subscriptions and notices over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from presenced.config.loading import load
+from presenced.core.ports import MailboxState
+from presenced.daemon.supervisor import Supervisor
+from presenced.daemon.surroundings import Surroundings
+from presenced.sim.exchange.organisation import Organisation
+from presenced.sim.graph.faults import Trouble
+from presenced.sim.graph.ports import Caller, TokenRefused
+from presenced.sim.graph.server import SimulatedGraph
+from presenced.sim.stage import HOST, Certificates
+from tests.calendars.signin.authority import APP, SECRET, TENANT, Authority
+from tests.clock import FakeClock
+from tests.e2e.test_main_job import World, item
+
+INI = """\
+[pbx]
+listen = {host}:{port}
+tls_certificate = {files.certificate}
+tls_key = {files.key}
+app_name = presenced
+app_password = file:{folder}/pbx-password
+master_pbx_name = master
+
+[presence]
+timezone = UTC
+
+[exchange]
+sync_type = graph
+tls_ca = {files.authority}
+client_id = {app}
+tenant_id = {tenant}
+client_secret = file:{folder}/client-password
+{more}
+
+[store]
+url = sqlite:///{folder}/store.db
+
+[web]
+listen = {web}
+
+[log]
+level = error
+"""
+CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}'
+
+
+class Tokens:
+    """Who gets in to Graph: whoever brings a token of the authority that was not revoked."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+        self.revoked = 0
+        """tokens up to this number are no good any more"""
+        self.calendars: frozenset[str] | None = None
+
+    async def identify(self, token: str) -> Caller:
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        if claims["aud"] != "https://graph.microsoft.com":
+            raise TokenRefused("Invalid audience.")
+        if claims["number"] <= self.revoked:
+            raise TokenRefused("Continuous access evaluation resulted in challenge.", claims=CLAIMS)
+        roles = frozenset({*claims.get("roles", ()), "User.ReadBasic.All"})
+        return Caller(APP, roles, calendars=self.calendars)
+
+    def revoke(self) -> None:
+        """No token given out until now is good any more."""
+        self.revoked = self._authority.issued
+
+
+class GraphStage:
+    """Exchange Online, as far as the daemon sees it through Graph."""
+
+    def __init__(self, organisation: Organisation, clock: FakeClock, folder: Path) -> None:
+        self.certificates = Certificates(folder)
+        self.authority = Authority(self.certificates.for_server())
+        self.tokens = Tokens(self.authority)
+        self.graph = SimulatedGraph(
+            organisation, clock=clock, tokens=self.tokens, trust=self.certificates.for_client()
+        )
+        self.port = 0
+
+    async def open(self, port: int = 0) -> None:
+        del port
+        await self.authority.__aenter__()
+        await self.graph.start(HOST, self.port, self.certificates.for_server())
+        self.port = int(self.graph.base_url.rpartition(":")[2].partition("/")[0])
+
+    async def close(self) -> None:
+        await self.graph.stop()
+        await self.authority.__aexit__(None, None, None)
+
+
+class Online(World):
+    """The same world with its calendars behind Graph."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.online = GraphStage(self.organisation, self.clock, folder)
+        self.stage = self.online  # type: ignore[assignment]
+        self.listens_at = 0
+        self.web = ""
+        self.more = "poll_seconds = 10"
+
+    async def open_exchange(self) -> None:
+        await self.online.open()
+
+    def write(self) -> Path:
+        for name, secret in (("pbx", "pbx-secret"), ("client", SECRET)):
+            path = self.folder / f"{name}-password"
+            path.touch(mode=0o600)
+            path.write_text(secret)
+        ini = self.folder / "presenced.ini"
+        ini.write_text(
+            INI.format(
+                host=HOST, port=self.listens_at, files=self.online.certificates, folder=self.folder, app=APP,
+                tenant=TENANT, web=self.web, more=self.more,
+            )
+        )  # fmt: skip
+        return ini
+
+    async def open_daemon(self) -> None:
+        self.listens_at = self.port
+        surroundings = Surroundings(
+            authority_host=self.online.authority.host, graph_root=self.online.graph.base_url
+        )
+        self.supervisor = Supervisor(load(self.write()), self.clock, surroundings=surroundings)
+        await self.start(self.supervisor)
+
+    def exchange_status(self) -> dict[str, object]:
+        assert self.supervisor.engine is not None
+        status = self.supervisor.engine.status()["exchange"]
+        assert isinstance(status, dict)
+        return status
+
+    def standing(self, name: str) -> tuple[MailboxState, str, str]:
+        assert self.supervisor.engine is not None
+        keeper = self.supervisor.engine.roster.keepers[f"guid-{name}"]
+        return keeper.state, keeper.reason, keeper.remedy
+
+
+@pytest.fixture
+async def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Online]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("PRESENCED_KEY_FILE", str(tmp_path / "presenced.key"))
+    online = Online(tmp_path)
+    await online.open_exchange()
+    yield online
+    await online.close()
+    assert list(online.pbx.client_bugs) == []
+    assert list(online.online.graph.client_bugs) == []
+
+
+async def begin(online: Online) -> None:
+    await online.open_daemon()
+    online.open_pbx()
+    await online.shows(ann="Free", bob="Free", eve="Free")
+
+
+async def test_from_login_to_presence_and_a_change(online: Online) -> None:
+    online.organisation.put("ann@example.com", item("meeting", -30, 300))
+    await online.open_daemon()
+    online.open_pbx()
+    await online.shows(ann="Meeting until 13:00 #busy", bob="Free", eve="Free")
+    online.organisation.put("bob@example.com", item("trip", -30, 300, show_as="OOF"))
+    await online.shows(bob="Trip until 13:00 #away")
+    online.organisation.remove("ann@example.com", "meeting")
+    await online.shows(ann="Free")
+    assert online.standing("ann")[0] is MailboxState.POLLED
+    assert len(online.online.authority.seen) == 1, "one token serves everybody"
+    assert online.exchange_status()["healthy"]
+
+
+async def test_a_token_revoked_in_mid_life_is_replaced_with_the_claims_asked_for(online: Online) -> None:
+    await begin(online)
+    await online.clock.advance(timedelta(minutes=1), turns=5)
+    online.online.tokens.revoke()
+    for name in ("ann", "bob", "eve"):
+        online.organisation.put(f"{name}@example.com", item("meeting", -30, 300))
+    await online.shows(**dict.fromkeys(("ann", "bob", "eve"), "Meeting until 13:00 #busy"))
+    assert online.online.authority.issued == 2
+    assert "1702682181" in online.online.authority.seen[-1]["claims"]
+    assert online.exchange_status()["healthy"]
+
+
+async def test_a_mailbox_outside_the_scope_is_blocked_with_its_remedy_and_no_other(online: Online) -> None:
+    online.online.tokens.calendars = frozenset({"ann@example.com", "eve@example.com"})
+    online.organisation.put("ann@example.com", item("meeting", -30, 300))
+    await online.open_daemon()
+    online.open_pbx()
+    await online.shows(ann="Meeting until 13:00 #busy", eve="Free")
+    await online.until(lambda: online.standing("bob")[0] is MailboxState.BLOCKED)
+    assert "RBAC for Applications" in online.standing("bob")[2]
+
+
+async def test_graph_goes_away_and_comes_back(online: Online) -> None:
+    await begin(online)
+    await online.online.graph.stop()
+    online.organisation.put("ann@example.com", item("meeting", -30, 300))
+    await online.clock.advance(timedelta(seconds=20), turns=3)
+    host, port = HOST, online.online.port
+    await online.online.graph.start(host, port, online.online.certificates.for_server())
+    await online.shows(ann="Meeting until 13:00 #busy")
+    online.organisation.put("bob@example.com", item("trip", -30, 300, show_as="OOF"))
+    await online.shows(bob="Trip until 13:00 #away")
+
+
+async def test_throttling_and_lost_tokens_cost_no_change(online: Online) -> None:
+    await begin(online)
+    graph = online.online.graph
+    graph.faults.on(
+        Trouble.THROTTLED,
+        resource="delta",
+        mailbox="ann@example.com",
+        times=2,
+        retry_after=timedelta(seconds=90),
+    )
+    graph.faults.on(Trouble.GONE, resource="delta", mailbox="bob@example.com", times=1)
+    graph.faults.on(Trouble.RESET, resource="$batch", times=2)
+    for name in ("ann", "bob", "eve"):
+        online.organisation.put(f"{name}@example.com", item("meeting", -30, 300))
+    await online.shows(**dict.fromkeys(("ann", "bob", "eve"), "Meeting until 13:00 #busy"))
+
+
+def find_port() -> int:
+    """One nobody listens on."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.fixture
+async def noticing(online: Online) -> AsyncIterator[Online]:
+    """A daemon Graph can reach: a reverse proxy with TLS stands before its page, as it should."""
+    inner = find_port()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there_writer = await asyncio.open_connection(HOST, inner)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(pipe(reader, there_writer), pipe(there_reader, writer))
+
+    proxy = await asyncio.start_server(forward, HOST, 0, ssl=online.online.certificates.for_server())
+    outer = proxy.sockets[0].getsockname()[1]
+    online.web = f"{HOST}:{inner}"
+    online.more = f"notification_url = https://{HOST}:{outer}/graph/notices\npoll_seconds = 3600"
+    yield online
+    proxy.close()
+
+
+async def test_a_change_is_noticed_without_waiting_for_the_next_poll(noticing: Online) -> None:
+    await begin(noticing)
+    await noticing.until(lambda: len(noticing.online.graph.resources.subscriptions) == 3)
+    await noticing.until(lambda: noticing.standing("ann")[0] is MailboxState.RESOLVED)
+    begun = noticing.clock.now()
+    noticing.organisation.put("ann@example.com", item("meeting", -30, 300))
+    await noticing.shows(ann="Meeting until 13:00 #busy")
+    assert noticing.clock.now() - begun < timedelta(minutes=2)
+    assert noticing.online.graph.notices.counters["sent"] >= 1
+    assert noticing.online.graph.notices.counters["refused"] == 0
