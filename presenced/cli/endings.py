@@ -13,15 +13,15 @@ import click
 
 
 class Failed(click.ClickException):
-    """It was tried and did not work: what, where and what to do."""
+    """It was tried and did not work: what, where and what to do; a line for each thing that did not."""
 
     exit_code = 1
 
-    def __init__(self, line: str) -> None:
-        super().__init__(" ".join(line.split()))
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(" ".join(line.split()) for line in lines))
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the line."""
+        """Print the lines."""
         click.echo(self.message, file=file, err=True)
 
 

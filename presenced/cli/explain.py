@@ -12,7 +12,7 @@ import click
 
 from presenced.cli.ask import ask, daemon_options
 from presenced.cli.moment import read_moment
-from presenced.cli.terminal import open_console, pairs, shown
+from presenced.cli.terminal import pairs, put, shown
 
 DEFAULT = "default"
 """where a setting comes from that nobody set"""
@@ -36,7 +36,7 @@ def explain(
     if as_object:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        open_console().print(pairs(rows(answer)))
+        put(pairs(rows(answer)))
 
 
 def rows(answer: dict[str, Any]) -> Iterator[Row]:
@@ -45,10 +45,11 @@ def rows(answer: dict[str, Any]) -> Iterator[Row]:
     yield "user", ", ".join(filter(None, (user["sip"], user["cn"], f"guid {user['guid']}")))
     yield "as of", f"{_local(at, '')} {answer['timezone']}"
     yield from _presence_rows(answer, at)
-    yield from _mailbox_rows(answer["mailbox"], at)
-    yield from _pbx_rows(answer, at)
+    today = at if at[:10] == answer["now"][:10] else ""  # asked about another day, times alone would mislead
+    yield from _mailbox_rows(answer["mailbox"], today)
+    yield from _pbx_rows(answer, today)
     for coming in answer["next"]:
-        yield "next", f"{_local(coming['at'], at)}  {coming['what']}{_then(coming)}"
+        yield "next", f"{_local(coming['at'], today)}  {coming['what']}{_then(coming)}"
     yield from _setting_rows((*answer["settings"], *answer["mapping"]))
 
 

@@ -13,7 +13,7 @@ import click
 from rich.console import RenderableType
 
 from presenced.cli.ask import ask, daemon_options
-from presenced.cli.terminal import ago, ahead, cells, open_console, pairs, shown, span, table
+from presenced.cli.terminal import ago, ahead, cells, pairs, put, shown, span, table
 
 WELL = frozenset({"resolved", "polled", "disabled"})
 """states of a mailbox nobody has to look into"""
@@ -31,9 +31,7 @@ def status(*, ini: Path | None, socket: Path | None, everybody: bool, as_object:
     if as_object:
         click.echo(json.dumps(answer, ensure_ascii=False))
         return
-    console = open_console()
-    for part in parts(answer, datetime.now(UTC), everybody=everybody):
-        console.print(part)
+    put(*parts(answer, datetime.now(UTC), everybody=everybody))
 
 
 def parts(answer: dict[str, Any], now: datetime, *, everybody: bool) -> Iterator[RenderableType]:
@@ -72,10 +70,28 @@ def _summary(answer: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]
     yield "exchange", f"{exchange['followed']} mailboxes followed"
     for budget, until in exchange["backoffs"].items():
         yield "exchange", f"held back: {budget or 'the account'}, for {ahead(until, now)} more"
+    if exchange["sign_in"] is not None:
+        yield "sign-in", _sign_in(exchange["sign_in"], exchange["reason"], now)
     for work, progress in exchange["progress"].items():
         if progress is not None:
             yield "progress", f"{work}: {_progress(progress)}"
     yield "users", _states(answer["users"])
+
+
+def _sign_in(sign_in: dict[str, Any], told_already: str, now: datetime) -> str:
+    """As whom and by what, until when; or why not, and when it is tried again."""
+    if not sign_in["healthy"]:
+        told = f"failing for {ago(sign_in['failing_since'], now)}"
+        told += f", tried again in {ahead(sign_in['next_try'], now)}"
+        if sign_in["reason"] in told_already:
+            return told
+        return f"{told}: {sign_in['reason']}; {sign_in['remedy']}"
+    if sign_in["expires_at"] is None:
+        return "not tried yet"
+    told = f"{sign_in['account'] or 'the app'} by {sign_in['kind']}"
+    told += f", token good for {ahead(sign_in['expires_at'], now)}"
+    ends = sign_in["credential_expires_at"]
+    return f"{told}, certificate for {ahead(ends, now)}" if ends is not None else told
 
 
 def _progress(progress: dict[str, Any]) -> str:

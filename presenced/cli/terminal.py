@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+import click
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -46,14 +47,19 @@ def text_of(note: str) -> str:
         return note
 
 
-def open_console() -> Console:
-    """Standard output, with colours only on a terminal."""
+def put(*parts: RenderableType) -> None:
+    """Print to standard output: in the width and style of a terminal, or in plain whole lines."""
     console = Console(highlight=False, markup=False, emoji=False)
-    return (
-        console
-        if console.is_terminal
-        else Console(width=_PIPE_WIDTH, markup=False, no_color=True, highlight=False, emoji=False)
-    )
+    if console.is_terminal:
+        for part in parts:
+            console.print(part)
+        return
+    plain = Console(width=_PIPE_WIDTH, markup=False, no_color=True, highlight=False, emoji=False)
+    with plain.capture() as captured:
+        for part in parts:
+            plain.print(part)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Table:

@@ -40,6 +40,8 @@ ON_PREMISES = frozenset({SyncType.ON_PREMISES})
 EWS = ON_PREMISES | {SyncType.CLOUD, SyncType.CLOUD_APP_ONLY}
 OAUTH = frozenset({SyncType.CLOUD, SyncType.CLOUD_APP_ONLY, SyncType.GRAPH})
 GRAPH = frozenset({SyncType.GRAPH})
+APPS = frozenset({SyncType.CLOUD_APP_ONLY, SyncType.GRAPH})
+"""where an app may sign in for itself"""
 NOBODY: frozenset[SyncType] = frozenset()
 EVERYBODY = frozenset(SyncType)
 
@@ -148,10 +150,10 @@ _EXCHANGE = (
         used_by=OAUTH,
         known_as="Supported account",
     ),
-    Key("client_secret", SecretText(), used_by=OAUTH, known_as="Client Secret"),
-    Key("certificate", FilePath(), used_by=OAUTH),
-    Key("certificate_password", SecretText(), used_by=OAUTH),
-    Key("federated_token_file", FilePath(), used_by=OAUTH),
+    Key("client_secret", SecretText(), used_by=APPS, known_as="Client Secret"),
+    Key("certificate", FilePath(), used_by=APPS),
+    Key("certificate_password", SecretText(), used_by=APPS),
+    Key("federated_token_file", FilePath(), used_by=APPS),
     Key("cloud", words("global", "gcc-high", "dod", "china"), "global", used_by=OAUTH),
     Key("graph_access", words("application", "delegated"), "application", used_by=GRAPH),
     Key("notification_url", Url(("https",), ("http",)), used_by=GRAPH),

@@ -58,6 +58,7 @@ async def explain(
     decision, why_not = _decide(case, engine)
     return {
         "at": case.local(case.at),
+        "now": case.local(case.now),
         "timezone": keeper.admission.timezone,
         "user": _user(case),
         "mailbox": _mailbox(case, engine),

@@ -239,7 +239,6 @@ class Watch:
                 organizers=any(_needs_organizers(keeper.mapping) for keeper in keepers),
             )
         except MailboxProblem as problem:
-            self.work.finish(address, self._clock.now())
             self._mark(address, problem)
             return
         except DoorProblem as problem:
@@ -273,7 +272,8 @@ class Watch:
             self._reads.put(address, due)
 
     def _mark(self, address: str, problem: MailboxProblem) -> None:
-        """A mailbox in trouble: its users show why, and it is tried again."""
+        """A mailbox in trouble: its users show why, and it is tried again; nothing else waits for it."""
+        self.work.finish(address, self._clock.now())
         for keeper in self._roster.sharing(address):
             keeper.failures += 1
             self._roster.judge(keeper, problem.state, problem.reason, problem.remedy)

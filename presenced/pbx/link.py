@@ -220,7 +220,7 @@ class PbxLink:
                 logger=_library_log,
             )
         except (OSError, WebSocketException) as problem:
-            return _no_connection(url, problem), False
+            return _no_connection(url, problem, self._settings.tls_ca), False
         try:
             return await self._peers.attend(_Socket(connection), dialled=True)
         finally:
@@ -285,8 +285,13 @@ def _ended(closed: ConnectionClosed) -> str:
     return "the connection broke off"
 
 
-def _no_connection(url: str, problem: Exception) -> str:
+def _no_connection(url: str, problem: Exception, authority: Path | None) -> str:
     if isinstance(problem, ssl.SSLCertVerificationError):
+        if authority is not None and problem.verify_code in tls.CHAIN_ENDS_ELSEWHERE:
+            return (
+                f"the certificate of {url} is not trusted ({problem.verify_message}):"
+                f" tls_ca in [pbx] must name the CA that issued it, {authority} holds another"
+            )
         return f"the certificate of {url} is not trusted ({problem.verify_message}): set tls_ca in [pbx]"
     if isinstance(problem, TimeoutError):
         return f"{url} did not answer in time"

@@ -15,6 +15,9 @@ from cryptography import x509
 from presenced.config.settings import PbxSettings
 from presenced.core.ports import DoorProblem
 
+CHAIN_ENDS_ELSEWHERE = frozenset({18, 19, 20, 21})
+"""X509_V_ERR_* of OpenSSL's x509_vfy.h: no authority that is trusted stands at the end of the chain"""
+
 
 def server_context(settings: PbxSettings) -> ssl.SSLContext | None:
     """For listening; None where no certificate is set (plain HTTP). Raises DoorProblem."""

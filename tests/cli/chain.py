@@ -49,6 +49,8 @@ class Chain:
         self.pbx = SimulatedPbx(users, clock=self.clock, password=PBX_PASSWORD)
         self.pbx_keys = {"listen": f"{HOST}:0"}
         self.exchange_keys: dict[str, str] = {}
+        self.more = ""
+        """what else stands in the ini file"""
         self.steps: list[Step] = []
         self._dialling: asyncio.Task[None] | None = None
 
@@ -122,6 +124,7 @@ class Chain:
             + _section("presence", {"timezone": "Europe/Berlin"})
             + _section("exchange", {key: value for key, value in exchange.items() if value})
             + _section("store", {"url": f"sqlite:///{self.folder / 'store.db'}"})
+            + self.more
         )
         return ini
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from presenced import __version__
 from presenced.cli.connect.course import Step, Verdict
+from presenced.cli.connect.network import in_words
 from presenced.cli.main import main
 from presenced.config.loading import load
 from presenced.core.replica import PbxUser
@@ -160,6 +161,54 @@ async def test_no_tls_there(chain: Chain) -> None:
     chain.exchange_keys["autodiscover_url"] = f"https://127.0.0.1:{chain.stage.exchange.port}"
     failed = await refused(chain, "exchange tls")
     assert "answered without TLS" in failed.what
+
+
+@pytest.mark.parametrize(
+    ("closes", "what"), [(False, "no TLS handshake within 10 s"), (True, "broke off the TLS handshake")]
+)
+async def test_no_handshake(chain: Chain, *, closes: bool, what: str) -> None:
+    """Something takes the connection, and says nothing or goes."""
+
+    writers: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        if closes:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    chain.exchange_keys["autodiscover_url"] = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    failed = await refused(chain, "exchange tls")
+    assert what in failed.what
+    for writer in writers:
+        writer.transport.abort()
+    server.close()
+    await server.wait_closed()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("problem", "words", "numbers"),
+    [
+        (OSError(111, "Connect call failed ('127.0.0.1', 1)"), "Connection refused", {111}),
+        (
+            OSError(
+                "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), "
+                "[Errno 111] Connect call failed ('127.0.0.1', 1)"
+            ),
+            "Connection refused",
+            {111},
+        ),
+        (
+            OSError("Multiple exceptions: [Errno 101] Connect call failed (), [Errno 111] x"),
+            "Network is unreachable, Connection refused",
+            {101, 111},
+        ),
+        (ConnectionResetError(), "connection lost", set()),
+    ],
+)
+def test_why_a_connection_fails(problem: OSError, words: str, numbers: set[int]) -> None:
+    assert in_words(problem) == (words, frozenset(numbers))
 
 
 # --- sign-in and autodiscover ---------------------------------------------------------------------
@@ -477,7 +526,8 @@ async def test_the_port_is_taken(chain: Chain) -> None:
         steps = await chain.check()
     [taken] = steps["pbx listening"]
     assert taken.verdict is FAIL
-    assert taken.what == f"127.0.0.1:{port} is taken, and not by a daemon with this configuration"
+    begins = f"127.0.0.1:{port} is taken, and not by a daemon with this configuration that answers here ("
+    assert taken.what.startswith(begins)
     assert f"sport = :{port}" in taken.remedy
     assert steps["pbx login"][0].verdict is SKIP
 
@@ -563,3 +613,12 @@ async def test_the_daemon_is_running(chain: Chain) -> None:
         supervisor.stop()
         await chain.until(running.done)
         await running
+
+
+async def test_a_user_who_is_not_to_be_synchronised(chain: Chain) -> None:
+    await chain.open_exchange()
+    chain.more = f"[user {ANN}]\nsync = no\n"
+    steps = await chain.check(ANN)
+    assert steps["user"][0].verdict is NOTE
+    assert f"[user {ANN}] says sync = no" in steps["user"][0].what
+    assert chain.failures == 0

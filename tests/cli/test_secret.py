@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from presenced.cli.main import main
 from presenced.config.secrets import look_up
+from presenced.daemon.web.signing import PasswordHash
 
 
 def seal(key_file: Path, typed: str | bytes) -> Result:
@@ -96,3 +97,14 @@ def test_a_key_file_that_cannot_be_made(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "the key file can't be" in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_hashes_a_password_for_the_status_page() -> None:
+    first, second = (CliRunner().invoke(main, ["secret", "hash"], input="hünter2\n") for _ in range(2))
+    assert first.exit_code == 0
+    assert first.stdout != second.stdout, "each has a salt of its own"
+    made = PasswordHash.read(first.stdout.strip())
+    assert made is not None
+    assert made.fits("hünter2")
+    assert not made.fits("hunter2")
+    assert CliRunner().invoke(main, ["secret", "hash"], input="\n").exit_code == 1

@@ -14,8 +14,9 @@ from rich.console import Console, RenderableType
 
 from presenced.cli.explain import rows
 from presenced.cli.status import FEW, parts
-from presenced.cli.terminal import ago, pairs, span, visible
+from presenced.cli.terminal import ago, pairs, put, span, visible
 from presenced.core.appointment import ShowAs
+from presenced.core.ports import CalendarDoorStatus, SignInStatus
 from presenced.daemon.questions import Questions
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
@@ -121,6 +122,51 @@ async def test_progress_and_a_link_that_is_down(running: Running) -> None:
     assert "           reads: 1500 of 5000 done, 12.5 a second, about 5 min to go" in lines
 
 
+SIGNED_IN = SignInStatus(
+    "certificate",
+    "",
+    healthy=True,
+    expires_at=NOW + timedelta(minutes=50),
+    credential_expires_at=NOW + timedelta(days=90),
+)
+FAILING = replace(
+    SIGNED_IN,
+    healthy=False,
+    reason="the secret is wrong",
+    remedy="make another",
+    failing_since=NOW - timedelta(minutes=4),
+    next_try=NOW + timedelta(seconds=40),
+)
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "reason", "line"),
+    [
+        (SIGNED_IN, "", "the app by certificate, token good for 50 min, certificate for 90 d"),
+        (
+            replace(SIGNED_IN, kind="signed-in account", account="svc@x.com", credential_expires_at=None),
+            "",
+            "svc@x.com by signed-in account, token good for 50 min",
+        ),
+        (SignInStatus("", "", healthy=True), "", "not tried yet"),
+        (FAILING, "", "failing for 4 min, tried again in 40 s: the secret is wrong; make another"),
+        (FAILING, "the secret is wrong; make another", "failing for 4 min, tried again in 40 s"),
+    ],
+)
+async def test_the_sign_in(
+    sign_in: SignInStatus, reason: str, line: str, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = CalendarDoorStatus("graph", healthy=not reason, reason=reason, sign_in=sign_in)
+    monkeypatch.setattr(running.calendars, "status", lambda: status)
+    lines = printed(*parts(status_of(running), NOW, everybody=False), width=100)
+    assert f"sign-in    {line}" in lines
+
+
+async def test_without_a_sign_in_nothing_is_said_of_it(running: Running) -> None:
+    lines = printed(*parts(status_of(running), NOW, everybody=False))
+    assert not any(line.startswith("sign-in") for line in lines)
+
+
 # --- explain ---
 
 
@@ -191,6 +237,23 @@ async def test_cautions_stand_at_the_top(running: Running) -> None:
     lines = await explained(running, "ann", at="2026-11-17T09:00")
     labels = [line.split("  ")[0] for line in lines]
     assert labels.index("caution") == labels.index("presence") + 1
+
+
+async def test_asked_about_another_day_every_time_has_its_date(running: Running) -> None:
+    lines = await explained(running, "ann", at="2026-11-18T07:00", width=200)
+    assert (
+        "read       2026-11-16 08:00  0 appointments between 2026-11-16 08:00 and 2026-11-18 08:00" in lines
+    )
+    assert any(
+        line.startswith("next       2026-11-16 09:00  the mailbox is looked up again") for line in lines
+    )
+
+
+def test_a_pipe_gets_whole_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    put(pairs([("label", "word " * 300), ("more", "x")]))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"label  {'word ' * 300}".rstrip()
+    assert second == "more   x"
 
 
 # --- what may reach a terminal ---

@@ -208,6 +208,7 @@ SECRET_KEYS = [
     ("exchange", "certificate_password"),
     ("web", "password"),
     ("alerts", "smtp_url"),
+    ("alerts", "webhook_secret"),
     ("alerts", "webhook_url"),
 ]
 WORD = "Zx9Qwv7Kk"

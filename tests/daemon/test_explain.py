@@ -410,6 +410,7 @@ HIDING: Mapping[str, tuple[Settings, Mapping[str, object]]] = {
 @pytest.mark.parametrize("case", list(HIDING))
 async def test_a_hidden_title_is_nowhere(case: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="presenced")
     settings, fields = HIDING[case]
     async for asked in asked_with(settings):
         await asked.has(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import Metric
 
 from presenced.config.settings import ExchangeSettings
+from presenced.core.ports import CalendarDoorStatus, SignInStatus
 from presenced.daemon.metrics import MOST_WORDS
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
@@ -179,3 +181,21 @@ async def test_progress_of_long_work() -> None:
         assert told["presenced_progress_expected", "reads"] == 50
         assert told["presenced_progress_done", "reads"] == 0
         assert told["presenced_progress_expected", "lookups"] == 0
+
+
+@pytest.mark.parametrize(("certificate", "up"), [(True, True), (False, False)])
+async def test_the_sign_in(
+    certificate: bool, up: bool, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = datetime(2027, 3, 1, tzinfo=UTC) if certificate else None
+    sign_in = SignInStatus("certificate", "", healthy=up, credential_expires_at=ends)
+    status = CalendarDoorStatus("graph", healthy=True, reason="", sign_in=sign_in)
+    monkeypatch.setattr(running.calendars, "status", lambda: status)
+    told = {name: value for name, _, value in samples(scrape(running))}
+    assert told["presenced_sign_in_up"] == up
+    moment = told.get("presenced_credential_expires_timestamp_seconds")
+    assert moment == (ends.timestamp() if ends is not None else None)
+
+
+def test_without_a_sign_in_nothing_is_told_of_it(families: dict[str, Metric]) -> None:
+    assert "presenced_sign_in_up" not in families

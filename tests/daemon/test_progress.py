@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from presenced.core.ports import DoorProblem
+from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
 from presenced.daemon.latency import Latencies
 from presenced.daemon.milestones import EVERY, Milestones
 from presenced.daemon.progress import LongWork, Progress
@@ -170,6 +170,19 @@ async def test_the_first_read_of_thousands_is_told_in_log_and_status(
         await running.settle(10)
         assert running.engine.status()["exchange"]["progress"]["reads"] is None
         assert caplog.messages[-1] == "progress: all reads done"
+
+
+async def test_a_mailbox_in_trouble_keeps_nobody_waiting() -> None:
+    async with Running(settings_for(), MemoryStore(), FakeClock(START)) as running:
+        running.calendars.calendars = {"ann@example.com": [], "bob@example.com": []}
+        running.calendars.follows_at_once = False
+        running.pbx.link(user("ann"), user("bob"))
+        await running.settle(1)
+        watch = running.engine.watch
+        watch.troubled("ann@example.com", MailboxProblem(MailboxState.BLOCKED, "impersonation is refused"))
+        watch.followed(["bob@example.com"], polled=False)
+        await running.settle(1)
+        assert running.engine.milestones.as_json()["reads"] is None
 
 
 async def test_look_ups_that_nobody_answers_stay_to_be_done() -> None:

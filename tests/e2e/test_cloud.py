@@ -158,17 +158,6 @@ class Cloud(World):
         self.supervisor = Supervisor(settings, self.clock, surroundings=Surroundings(authority_host=host))
         await self.start(self.supervisor)
 
-    def exchange_status(self) -> dict[str, object]:
-        assert self.supervisor.engine is not None
-        status = self.supervisor.engine.status()["exchange"]
-        assert isinstance(status, dict)
-        return status
-
-    def standing(self, name: str) -> tuple[MailboxState, str, str]:
-        assert self.supervisor.engine is not None
-        keeper = self.supervisor.engine.roster.keepers[f"guid-{name}"]
-        return keeper.state, keeper.reason, keeper.remedy
-
 
 @pytest.fixture
 def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -195,6 +184,19 @@ async def begin(cloud: Cloud) -> None:
     await cloud.shows(ann="Free", bob="Free", eve="Free")
 
 
+def check_headers(cloud: Cloud) -> None:
+    """exchange.md section 1, whoever signed in."""
+    assert {"FindItem", "Subscribe", "GetStreamingEvents"} <= {
+        seen.operation for seen in cloud.online.exchange.seen
+    }
+    for seen in cloud.online.exchange.seen:
+        assert seen.headers["X-AnchorMailbox"].endswith("@example.com")
+        assert seen.headers["User-Agent"].startswith("presenced/")
+        assert seen.headers["return-client-request-id"] == "true"
+        assert b"ConnectingSID" in seen.body
+        assert b"RequestServerVersion" in seen.body
+
+
 async def test_an_app_signs_in_and_impersonates(cloud: Cloud) -> None:
     cloud.organisation.put("ann@example.com", item("meeting", -30, 300))
     await cloud.open_daemon()
@@ -203,10 +205,7 @@ async def test_an_app_signs_in_and_impersonates(cloud: Cloud) -> None:
     cloud.organisation.put("bob@example.com", item("trip", -30, 300, show_as="OOF"))
     await cloud.shows(bob="Trip until 13:00 #away")
     assert len(cloud.online.authority.seen) == 1, "one token serves everybody"
-    for seen in cloud.online.exchange.seen:
-        assert seen.headers["X-AnchorMailbox"].endswith("@example.com")
-        assert seen.headers["User-Agent"].startswith("presenced/")
-        assert b"ConnectingSID" in seen.body
+    check_headers(cloud)
     sign_in_status = cloud.exchange_status()["sign_in"]
     assert isinstance(sign_in_status, dict)
     assert sign_in_status["kind"] == "client secret"
@@ -311,6 +310,7 @@ async def test_an_account_that_signed_in_once(cloud: Cloud) -> None:
     status = cloud.exchange_status()["sign_in"]
     assert isinstance(status, dict)
     assert (status["kind"], status["account"]) == ("signed-in account", account)
+    check_headers(cloud)
 
 
 async def test_what_an_admin_must_know_is_logged_at_start_and_after_a_reload(

@@ -16,6 +16,7 @@ import pytest
 
 from presenced.cli.demo import INI
 from presenced.config.loading import load
+from presenced.core.ports import MailboxState
 from presenced.daemon.supervisor import Supervisor
 from presenced.sim.exchange.organisation import Item, Organisation, SimulatedMailbox
 from presenced.sim.pbx import SimulatedPbx, SimulatedUser
@@ -57,6 +58,10 @@ class World:
         await self.stage.open(self.stage.exchange.port)
 
     async def open_daemon(self) -> None:
+        await self.start(Supervisor(load(self.write_ini()), self.clock))
+
+    def write_ini(self) -> Path:
+        """The daemon's file, and the secrets it names."""
         for name in ("pbx", "exchange"):
             secret = self.folder / f"{name}-password"
             secret.touch(mode=0o600)
@@ -83,7 +88,7 @@ class World:
                 .replace(f"{HOST}:0", f"{HOST}:{self.port}")
             )
         )
-        await self.start(Supervisor(load(ini), self.clock))
+        return ini
 
     async def start(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
@@ -115,6 +120,17 @@ class World:
 
     def note(self, name: str) -> str:
         return self.pbx.presences.get(f"guid-{name}", {}).get("calendar:", ("", ""))[1]
+
+    def exchange_status(self) -> dict[str, object]:
+        assert self.supervisor.engine is not None
+        status = self.supervisor.engine.status()["exchange"]
+        assert isinstance(status, dict)
+        return status
+
+    def standing(self, name: str) -> tuple[MailboxState, str, str]:
+        assert self.supervisor.engine is not None
+        keeper = self.supervisor.engine.roster.keepers[f"guid-{name}"]
+        return keeper.state, keeper.reason, keeper.remedy
 
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
         """Let time pass in small steps, and the sockets work, until it is so."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from presenced.cli import ask
 from presenced.cli.main import main
 from tests.e2e.test_main_job import World, item
 
@@ -102,3 +103,22 @@ async def test_metrics_and_health_of_the_whole(world: World) -> None:
     await world.kill("pbx")
     await world.until(lambda: questions.health().http_status == 503)
     assert questions.health().pbx.reason
+
+
+async def test_as_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd makes the folder; an admin's shell knows nothing of it, and still finds the right daemon."""
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o750)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
+    monkeypatch.setattr(ask, "SERVICE_SOCKET", folder / "control.sock")
+    world = World(tmp_path)
+    await world.open_exchange()
+    try:
+        await world.open_daemon()
+        monkeypatch.delenv("RUNTIME_DIRECTORY")
+        await world.until((folder / "control.sock").exists)
+        assert stat.S_IMODE((folder / "control.sock").stat().st_mode) == 0o660
+        told = await answer("status", "-c", str(tmp_path / "presenced.ini"), "--json")
+        assert told["pbx"]["linked"] is False, "it answers before any PBX has come"
+    finally:
+        await world.close()

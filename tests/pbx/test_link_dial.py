@@ -169,6 +169,16 @@ async def test_an_untrusted_certificate_is_refused_in_words() -> None:
         assert "set tls_ca" in reason
 
 
+async def test_another_authority_in_tls_ca_is_named(tmp_path: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    ca = write_pem(tmp_path, "ca.pem", trustme.CA().cert_pem.bytes())
+    async with hall(context) as place, running(mode="dial", url=place.url, tls_ca=ca) as door:
+        reason, _ = await _pausing(door)
+        assert "is not trusted" in reason
+        assert reason.endswith(f"tls_ca in [pbx] must name the CA that issued it, {ca} holds another")
+
+
 async def test_an_unreadable_authority_is_a_door_problem(tmp_path: Path) -> None:
     with pytest.raises(DoorProblem, match=r"ca\.pem"):
         async with running(mode="dial", url="wss://localhost:1/", tls_ca=tmp_path / "ca.pem"):

@@ -180,6 +180,11 @@ def recovery_for(trouble: Trouble) -> Recovery:
     return _TABLE.get(trouble.code.casefold()) or _BY_STATUS.get(trouble.status, _PASSING)
 
 
+def denies_access(trouble: Trouble) -> bool:
+    """The app may not read this mailbox."""
+    return recovery_for(trouble) is _DENIED
+
+
 def in_words(trouble: Trouble) -> str:
     """Reason and the server's own words, in one line."""
     known = recovery_for(trouble).reason

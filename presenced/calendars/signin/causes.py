@@ -109,7 +109,7 @@ _GROUPS: tuple[tuple[Cause, tuple[int, ...]], ...] = (
         ),
         (50194,),
     ),
-    (_CERTIFICATE, (700027, 700030, 50003, 50012, 700021)),
+    (_CERTIFICATE, (700027, 700030, 50003, 50012, 50013, 50027, 700021)),
     (
         Cause(
             "what proves the app's identity is not valid at this time",
@@ -117,12 +117,16 @@ _GROUPS: tuple[tuple[Cause, tuple[int, ...]], ...] = (
         ),
         (700024, 500133),
     ),
+    (
+        Cause("what proves the app's identity was made for another authority", "check tenant_id and cloud"),
+        (700023,),
+    ),
     (_FEDERATION, (70021, 700211, 700212, 700213, 7002121, 700222, 700227, 700229)),
     (_CLIENT_TYPE, (7000218, 700025)),
     (_DISABLED, (7000112, 70001)),
     (_CONSENT, (65001, 65005, 90008, 90094, 90095, 650056, 650057)),
     (Cause("consent for app {app} was refused", AGAIN + ", and accept"), (65004,)),
-    (_RESOURCE, (500011, 50001, 650052, 650054, 70011, 28002)),
+    (_RESOURCE, (500011, 50001, 650052, 650053, 650054, 70011, 28000, 28002)),
     (_ACCOUNT, (50034, 50020, 51004, 50014, 16000, 16003, 90072)),
     (_LOCKED, (50053, 50057)),
     (_PASSWORD, (50055, 50126, 50144)),

@@ -127,12 +127,17 @@ class Entra:
             return self._read(result, str(accounts[0]["username"]) if accounts else "", cache)
 
     def _common(self, http: Http) -> dict[str, Any]:
-        """No question to Microsoft whether the authority is one: it comes from our own table."""
+        """No question to Microsoft whether the authority is one: it comes from our own table.
+
+        cp1 says that a 401 with a claims challenge is understood (authentication.py): only then is a
+        token that was revoked refused at once, and not when it ends (continuous access evaluation).
+        """
         return {
             "client_id": self._settings.client_id,
             "authority": self._authority,
             "http_client": http,
             "instance_discovery": False,
+            "client_capabilities": ["cp1"],
             "app_name": "presenced",
             "app_version": __version__,
         }

@@ -158,6 +158,13 @@ class _Trusting(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         return super().proxy_manager_for(proxy, **more, ssl_context=self._context)
 
+    def close(self) -> None:
+        """Close every connection now: urllib3 waits until nobody refers to it, a kept traceback for one."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - its container can't be iterated
+                manager.pools[key].close()
+        super().close()
+
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """The context knows."""
 

@@ -85,7 +85,7 @@ def _sharpen(cause: Cause, number: int | None, settings: ExchangeSettings) -> Ca
     """Where the settings themselves show what went wrong, or another credential is used, say so."""
     if number == 7000215 and _GUID.fullmatch(settings.client_secret.reveal().strip()):
         return Cause("client_secret holds the Secret ID of a secret, not its Value", cause.remedy)
-    if number in {700027, 50012} and settings.federated_token_file is not None:
+    if number in {700027, 50012, 50013, 50027} and settings.federated_token_file is not None:
         return BY_NUMBER[70021]
     if cause is BY_ERROR["invalid_grant"] and not is_delegated(settings):
         return BY_ERROR["invalid_client"]

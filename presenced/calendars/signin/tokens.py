@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 AHEAD = timedelta(minutes=5)
 """how long before its end a token is renewed; of a short life a quarter"""
+LONG = timedelta(hours=2)
+"""a token that lives longer is renewed at half its life, as Entra itself advises (`refresh_in`)"""
 SPENT = timedelta(seconds=15)
 """how long before its end a token counts as spent: a request needs its time"""
 YOUNG = timedelta(seconds=30)
@@ -183,7 +185,7 @@ class OAuthTokens:
             raise self._note_failure(_unexpected(error)) from None
         now = self._clock.now()
         lifetime = max(grant.lifetime, SHORTEST_LIFE)
-        ahead = min(AHEAD, lifetime / 4)
+        ahead = lifetime / 2 if lifetime > LONG else min(AHEAD, lifetime / 4)
         token = self._token = _Token(
             value=grant.token,
             issued_at=now,

@@ -16,7 +16,10 @@ _log = logging.getLogger(__name__)
 
 _UNKNOWN_CA = (
     "was issued by an authority this machine does not trust",
-    "put the certificate of the issuing CA into a PEM file and name it in tls_ca",
+    (
+        "put the certificate of the CA at the end of its chain into a PEM file and name it in tls_ca in"
+        " [exchange] (a file that is named there already holds another)"
+    ),
 )
 _VERIFICATION = {
     9: ("is not valid yet", "check the clock of this machine and the certificate's dates"),

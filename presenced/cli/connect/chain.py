@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from presenced.cli.connect.course import Course, Finding, Step, Verdict
-from presenced.cli.connect.exchange import EwsSide
+from presenced.cli.connect.exchange import ExchangeSide
 from presenced.cli.connect.pbx import PbxSide
 from presenced.cli.connect.token import tokens_for
 from presenced.cli.connect.users import PBX_WAIT, Chooser
+from presenced.cli.connect.way import way_of
 from presenced.config.settings import Settings, SyncType
 from presenced.core.ports import Clock
 from presenced.daemon.surroundings import REAL_WORLD, Surroundings
@@ -23,12 +24,13 @@ async def connect(
     *,
     user: str = "",
     surroundings: Surroundings = REAL_WORLD,
+    begin: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Take every step and tell each as it ends; how many failed.
 
-    `user` names the mailbox to try, "" the first one that is known.
+    `user` names the mailbox to try, "" the first one that is known; `begin` is told the step under way.
     """
-    course = Course(clock, tell)
+    course = Course(clock, tell, begin)
     with _quiet():
         async with PbxSide(settings, clock) as pbx:
             await pbx.begin(course)
@@ -47,7 +49,8 @@ async def _check_calendars(
     chooser = Chooser(settings, pbx, user)
     await chooser.choose(course)
     async with tokens_for(course, settings, surroundings) as token:
-        await EwsSide(settings, course.clock, chooser.addresses, token=token).run(course)
+        way = way_of(settings.exchange, course.clock, surroundings)
+        await ExchangeSide(settings, course.clock, chooser.addresses, way, token=token).run(course)
 
 
 @contextmanager

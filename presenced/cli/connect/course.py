@@ -59,9 +59,12 @@ class StepFailed(Exception):
 class Course:
     """Takes the steps and tells each as it ends."""
 
-    def __init__(self, clock: Clock, tell: Callable[[Step], None]) -> None:
+    def __init__(
+        self, clock: Clock, tell: Callable[[Step], None], begin: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.clock = clock
         self._tell = tell
+        self._begin = begin
         self._verdicts: dict[str, Verdict] = {}
 
     @property
@@ -91,12 +94,17 @@ class Course:
             self.skip(name, f"{missing} {word}")
             return False
         began = self.clock.now()
+        self.begin(name)
         finding = await _find(work)
         failed = finding.verdict is Verdict.FAIL
         if failed and harmless:
             finding = replace(finding, what=f"{finding.what} ({harmless})", verdict=Verdict.NOTE)
         self.add(name, finding, self.clock.now() - began)
         return not failed
+
+    def begin(self, name: str) -> None:
+        """This step is under way; `add` tells what it finds."""
+        self._begin(name)
 
     def add(self, name: str, finding: Finding, took: timedelta | None = None) -> None:
         """Tell what has been found already. Of steps of the same name the worst counts."""

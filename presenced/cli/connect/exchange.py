@@ -12,21 +12,25 @@ import ssl
 from collections.abc import Sequence
 from datetime import timedelta
 
-from presenced.calendars.discovery.finder import Finder
 from presenced.calendars.discovery.order import find_domain
-from presenced.calendars.ews.client import EwsDoor
-from presenced.calendars.ews.envelope import Refused
-from presenced.calendars.ews.recovery import denies_impersonation
 from presenced.calendars.transport import tls
 from presenced.calendars.transport.authentication import TokenSource
 from presenced.calendars.transport.http_carrier import HttpCarrier
 from presenced.cli.connect.course import Course, Finding, StepFailed, Verdict
 from presenced.cli.connect.network import Route, Target, target_of, walk
 from presenced.cli.connect.token import TOKEN
+from presenced.cli.connect.way import Way
 from presenced.cli.connect.witness import Witness
 from presenced.config.settings import Settings, SyncType
 from presenced.core.appointment import Appointment
-from presenced.core.ports import Clock, DoorProblem, Mailbox, MailboxProblem, Resolution
+from presenced.core.ports import (
+    CalendarDoor,
+    Clock,
+    DoorProblem,
+    Mailbox,
+    MailboxProblem,
+    Resolution,
+)
 from presenced.core.window import Window
 
 EVENT_WITHIN = timedelta(seconds=100)
@@ -59,16 +63,23 @@ class Notices:
         self.problem = problem
 
 
-class EwsSide:
-    """Walks the way to one mailbox through Exchange Web Services."""
+class ExchangeSide:
+    """Walks the way to one mailbox."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, addresses: Sequence[str], *, token: TokenSource | None
+        self,
+        settings: Settings,
+        clock: Clock,
+        addresses: Sequence[str],
+        way: Way,
+        *,
+        token: TokenSource | None,
     ) -> None:
         self._settings = settings
         self._exchange = settings.exchange
         self._clock = clock
         self._addresses = tuple(addresses)
+        self._way = way
         self._token = token
         self._wants_token = settings.exchange.sync_type is not SyncType.ON_PREMISES
         self._mailbox: Mailbox | None = None
@@ -90,9 +101,8 @@ class EwsSide:
 
     async def _walk_to_servers(self, course: Course) -> bool:
         """The configured server, or those where autodiscover begins; whether to go on."""
-        configured = self._exchange.ews_url or self._exchange.autodiscover_url
-        if configured:
-            return await self._walk(course, configured)
+        if self._way.server:
+            return await self._walk(course, self._way.server)
         domain = self._domain()
         for host in (f"autodiscover.{domain}", domain) if domain else ():
             await self._walk(course, f"https://{host}", harmless="autodiscover goes on to the next server")
@@ -123,40 +133,41 @@ class EwsSide:
     # --- questions ------------------------------------------------------------------------------
 
     async def _ask(self, course: Course) -> None:
-        async with HttpCarrier(self._exchange, self._clock, token=self._token) as carrier:
-            witness = Witness(carrier)
-            notices = Notices()
-            finder = Finder(self._exchange, witness, self._clock)
-            door = EwsDoor(self._exchange, witness, finder, notices, self._clock)
-            await self._discover(course, door, witness)
-            if self._mailbox is None or not self._addresses:
-                because = (
-                    "no user to try" if course.passed("exchange autodiscover") else "no mailbox was found"
-                )
-                self._skip_mailbox(course, because)
-                return
-            if not await self._walk(course, self._mailbox.endpoint):
-                self._skip_mailbox(course, "the EWS server can't be reached")
-                return
-            if await self._read(course, door, self._mailbox):
-                await course.take(
-                    "exchange subscription",
-                    lambda: self._subscribe(door, witness, notices),
-                )
-            else:
-                course.skip("exchange subscription", "exchange read failed")
+        async with HttpCarrier(
+            self._exchange, self._clock, token=self._token, trusted=self._way.trusted
+        ) as carrier:
+            witness, notices = Witness(carrier), Notices()
+            await self._ask_through(course, self._way.open_door(witness, notices), witness, notices)
+
+    async def _ask_through(
+        self, course: Course, door: CalendarDoor, witness: Witness, notices: Notices
+    ) -> None:
+        await self._discover(course, door, witness)
+        mailbox = self._mailbox
+        if mailbox is None or not self._addresses:
+            because = "no user to try" if course.passed("exchange autodiscover") else "no mailbox was found"
+            self._skip_mailbox(course, because)
+        elif not await self._walk(course, mailbox.endpoint):
+            self._skip_mailbox(course, "the server of the mailbox can't be reached")
+        elif await self._read(course, door, mailbox):
+            await course.take(
+                "exchange subscription", lambda: self._subscribe(door, mailbox, witness, notices)
+            )
+        else:
+            course.skip("exchange subscription", "exchange read failed")
 
     def _skip_mailbox(self, course: Course, because: str) -> None:
         for step in ("impersonation", "read", "subscription"):
             course.skip(f"exchange {step}", because)
 
-    async def _discover(self, course: Course, door: EwsDoor, witness: Witness) -> None:
+    async def _discover(self, course: Course, door: CalendarDoor, witness: Witness) -> None:
         """Sign-in and autodiscover: one question shows both."""
         asked = self._addresses or tuple(filter(find_domain, [self._exchange.user]))
         if not asked:
             for name in ("exchange sign-in", "exchange autodiscover"):
                 course.skip(name, "no address to ask about; name one with --user ADDRESS")
             return
+        course.begin("exchange sign-in")
         began = self._clock.now()
         resolution, problem = await _resolve(door, asked)
         took = self._clock.now() - began
@@ -192,17 +203,18 @@ class EwsSide:
             return f"token of {self._exchange.client_id or 'the app'}"
         return f"{self._exchange.user} ({self._exchange.authentication})"
 
-    async def _read(self, course: Course, door: EwsDoor, mailbox: Mailbox) -> bool:
+    async def _read(self, course: Course, door: CalendarDoor, mailbox: Mailbox) -> bool:
         """Impersonation and one window read: one request shows both."""
         began = self._clock.now()
         names = ("exchange impersonation", "exchange read")
+        course.begin(names[1])
         try:
             appointments = await self._fetch(door, mailbox)
         except (MailboxProblem, DoorProblem) as problem:
             took = self._clock.now() - began
             cause = problem.__cause__
             failure = Finding(problem.reason, problem.remedy, Verdict.FAIL)
-            if isinstance(cause, Refused) and denies_impersonation(cause.trouble):
+            if self._way.is_denial(cause):
                 course.add(names[0], failure, took)
                 course.skip(names[1], "exchange impersonation failed")
             else:
@@ -215,31 +227,33 @@ class EwsSide:
         course.add(names[1], Finding(f"{len(appointments)} appointments in the next {hours:g} hours"), took)
         return True
 
-    async def _fetch(self, door: EwsDoor, mailbox: Mailbox) -> Sequence[Appointment]:
+    async def _fetch(self, door: CalendarDoor, mailbox: Mailbox) -> Sequence[Appointment]:
         presence, now = self._settings.presence, self._clock.now()
         window = Window(now, now + presence.window)
         return await door.fetch_appointments(mailbox, window, presence.timezone, organizers=False)
 
     # --- notices --------------------------------------------------------------------------------
 
-    async def _subscribe(self, door: EwsDoor, witness: Witness, notices: Notices) -> Finding:
+    async def _subscribe(
+        self, door: CalendarDoor, mailbox: Mailbox, witness: Witness, notices: Notices
+    ) -> Finding:
         """Follow the mailbox until a sign of life has come, then leave nothing behind."""
-        assert self._mailbox is not None
         running = asyncio.create_task(door.run())
-        door.follow([self._mailbox])
+        door.follow([mailbox])
         try:
             await self._await_event(door, witness, notices)
         finally:
-            door.unfollow([self._mailbox.address])
+            door.unfollow([mailbox.address])
             await self._await_unsubscribed(door)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
         if notices.polled:
-            return Finding(f"asked for changes every {self._exchange.poll_interval.total_seconds():g} s")
+            asked = f"asked for changes every {self._exchange.poll_interval.total_seconds():g} s"
+            return Finding(f"{asked}{self._way.remark}")
         return Finding("the stream is open, and a status event came")
 
-    async def _await_event(self, door: EwsDoor, witness: Witness, notices: Notices) -> None:
+    async def _await_event(self, door: CalendarDoor, witness: Witness, notices: Notices) -> None:
         """Return when it came. Raises MailboxProblem or StepFailed."""
         end = self._clock.now() + EVENT_WITHIN
         while self._clock.now() < end:
@@ -262,19 +276,21 @@ class EwsSide:
             "connections; follow = polling in [exchange] does without",
         )
 
-    async def _await_unsubscribed(self, door: EwsDoor) -> None:
+    async def _await_unsubscribed(self, door: CalendarDoor) -> None:
         end = self._clock.now() + _UNSUBSCRIBED_WITHIN
-        while door.counters()["groups"] and self._clock.now() < end:
+        while door.counters().get("groups") and self._clock.now() < end:
             await self._clock.sleep(_LOOK)
         await self._clock.sleep(_LOOK)
 
 
-async def _resolve(door: EwsDoor, addresses: Sequence[str]) -> tuple[Resolution | None, DoorProblem | None]:
+async def _resolve(
+    door: CalendarDoor, addresses: Sequence[str]
+) -> tuple[Resolution | None, DoorProblem | None]:
     try:
         return (await door.fetch_mailboxes([addresses]))[0], None
     except DoorProblem as problem:
         return None, problem
 
 
-def _detail(door: EwsDoor) -> str:
+def _detail(door: CalendarDoor) -> str:
     return next((stream.detail for stream in door.status().streams if stream.detail), "")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
@@ -136,9 +138,17 @@ async def reach(target: Target, clock: Clock) -> Finding:
     return Finding(f"{target.place} answers" + (f" at {peer[0]}" if peer and peer[0] != target.host else ""))
 
 
+def in_words(problem: OSError) -> tuple[str, frozenset[int]]:
+    """Why a connection failed, and the numbers; asyncio puts those of several addresses into one text."""
+    several = map(int, re.findall(r"\[Errno (\d+)\]", str(problem)))
+    numbers = frozenset(several if problem.errno is None else (problem.errno,))
+    words = ", ".join(os.strerror(number) for number in sorted(numbers))
+    return words or str(problem) or "connection lost", numbers
+
+
 def _unreachable(target: Target, problem: OSError) -> tuple[str, str]:
-    words = problem.strerror or str(problem)
-    if problem.errno == errno.ECONNREFUSED or "refused" in words.casefold():
+    words, numbers = in_words(problem)
+    if numbers == {errno.ECONNREFUSED}:
         return (
             f"nothing listens on {target.place}: connection refused",
             "check the port and whether the service runs there; a firewall may refuse, too",
@@ -170,7 +180,7 @@ async def greet(target: Target, trust: Trust, clock: Clock, *, verify: bool) -> 
         ) from None
     except OSError as problem:
         raise StepFailed(
-            f"{target.place} broke off the TLS handshake: {problem.strerror or problem}",
+            f"{target.place} broke off the TLS handshake: {in_words(problem)[0]}",
             "check the certificate and the TLS versions of the server",
         ) from None
     found = describe(certificate, target.host, clock.now())

@@ -165,16 +165,21 @@ class PbxSide:
             cause = problem.__cause__
             if not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
                 raise
-        self.daemon = await _ask_daemon(self._ini)
         port = self._pbx.listen.port
-        if self.daemon is None:
-            raise StepFailed(
-                f"{self._place()} is taken, and not by a daemon with this configuration",
-                f"see who listens there (ss -ltnp 'sport = :{port}') and stop it, "
-                "or set another listen in [pbx]",
+        try:
+            status: Mapping[str, Any] = await asyncio.to_thread(
+                ask, "/status", {}, ini=self._ini, socket=None
             )
+        except Failed as silent:
+            raise StepFailed(
+                f"{self._place()} is taken, and not by a daemon with this configuration that answers here "
+                f"({silent.message.partition('. ')[0]})",
+                f"see who listens there (ss -ltnp 'sport = :{port}') and stop it, or set another listen in "
+                "[pbx]; if it is the daemon, run this as root or as its account",
+            ) from None
+        self.daemon = status
         await self._look_at_certificate(port)
-        version = self.daemon.get("version", "")
+        version = status.get("version", "")
         return Finding(
             f"the running daemon (presenced {version}) listens on {self._place()}; "
             f"URL of the App object: {self._app_url()}",
@@ -304,12 +309,3 @@ class PbxSide:
             if self._task is not None and self._task.done():
                 return
             await self._clock.sleep(_LOOK)
-
-
-async def _ask_daemon(ini: Path) -> Mapping[str, Any] | None:
-    """The status of the daemon that runs with this file; None where none answers."""
-    try:
-        status: Mapping[str, Any] = await asyncio.to_thread(ask, "/status", {}, ini=ini, socket=None)
-    except Failed:
-        return None
-    return status

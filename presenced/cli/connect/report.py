@@ -18,17 +18,28 @@ from presenced.daemon.clock import SystemClock
 
 _COLOURS = {Verdict.OK: "green", Verdict.FAIL: "red", Verdict.NOTE: "yellow", Verdict.SKIP: "bright_black"}
 _INDENT = " " * 6
+_AFRESH = "\r\x1b[K"
+"""back to the beginning of the line, and nothing on it"""
 
 
 def try_out(settings: Settings, *, user: str, as_json: bool) -> None:
     """Take all steps and print them; ends the command with 1 where one failed."""
 
+    watched = sys.stdout.isatty() and not as_json
+
+    def begin(name: str) -> None:
+        if watched:  # a status event may take most of a minute
+            click.echo(f"...   {name}", nl=False)
+            sys.stdout.flush()
+
     def tell(step: Step) -> None:
+        if watched:
+            click.echo(_AFRESH, nl=False)
         for line in [as_object(step)] if as_json else as_text(step):
             click.echo(line)
         sys.stdout.flush()
 
-    failures = asyncio.run(connect(settings, SystemClock(), tell, user=user))
+    failures = asyncio.run(connect(settings, SystemClock(), tell, user=user, begin=begin))
     if not as_json:
         failed = f"{failures} step{'s' * (failures > 1)} failed"
         click.echo(f"{settings.path}: {failed if failures else 'ok'}")

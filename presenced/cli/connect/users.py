@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from presenced.cli.connect.course import Course, Finding, StepFailed
+from presenced.cli.connect.course import Course, Finding, StepFailed, Verdict
 from presenced.cli.connect.pbx import PbxSide
 from presenced.config.settings import Settings
 from presenced.core.ports import StoreProblem
@@ -32,7 +32,14 @@ class Chooser:
     async def _choose(self) -> Finding:
         if self._named:
             self.addresses = (self._named,)
-            return Finding(f"{self._named}, as named by --user")
+            own = self._settings.for_user(self.addresses)
+            if own.sync:
+                return Finding(f"{self._named}, as named by --user")
+            return Finding(
+                f"{self._named}, as named by --user, but [user {own.section}] says sync = no",
+                "the daemon leaves this mailbox alone; take sync = no out if that is not meant",
+                Verdict.NOTE,
+            )
         for source in (self._from_pbx(), self._from_daemon(), await self._from_store()):
             if source is not None:
                 return source

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from presenced.config.settings import AlertSettings, Settings
 from presenced.core.ports import Clock, Store, StoreProblem
-from presenced.daemon.alerts.cases import Notice, weigh
+from presenced.daemon.alerts.cases import Kind, Notice, weigh
 from presenced.daemon.alerts.channel import Channel, Undelivered
 from presenced.daemon.alerts.gathering import EXCHANGE, Credentials, View, gather
 from presenced.daemon.alerts.kept import Kept, from_bytes, to_bytes
@@ -81,7 +82,10 @@ class Alerts:
         self._settings = settings
         self._channels = self._factory(settings.alerts, self._clock)
         self._origin = Origin(
-            socket.gethostname(), settings.pbx.master_pbx_name, settings.path, settings.presence.timezone
+            socket.gethostname(),
+            settings.pbx.master_pbx_name,
+            str(Path(settings.path).absolute()),
+            settings.presence.timezone,
         )
 
     def apply(self, settings: Settings) -> None:
@@ -149,7 +153,10 @@ class Alerts:
         return min(max(until, timedelta(seconds=1)), LOOK_EVERY)
 
     def _queue(self, notice: Notice) -> None:
-        log.warning("notice kind=%s cause=%s because=%s", notice.kind, notice.cause.key, notice.cause.reason)
+        level = logging.INFO if notice.kind is Kind.OVER else logging.WARNING
+        log.log(
+            level, "notice kind=%s cause=%s because=%s", notice.kind, notice.cause.key, notice.cause.reason
+        )
         for name in self._channels:
             some = self._kept.undelivered.setdefault(name, [])
             some.append(notice)

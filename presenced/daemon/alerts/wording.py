@@ -38,7 +38,8 @@ def subject_of(notice: Notice, origin: Origin) -> str:
 def text_of(notice: Notice, origin: Origin) -> str:
     """The text of a mail, its lines ending with a line feed."""
     cause = notice.cause
-    lines = [f"{_one_line(cause.summary)}: {_when(notice, origin)}.", ""]
+    first = _one_line(cause.summary)
+    lines = [f"{first[:1].upper()}{first[1:]}{_when(notice, origin)}.", ""]
     if notice.kind is Kind.OVER:
         lines += [_entry("What it was", cause.reason), *_where(origin), "", "Nothing needs to be done."]
         return "\n".join(lines) + "\n"
@@ -82,8 +83,10 @@ def members_of(notice: Notice, origin: Origin) -> dict[str, Any]:
 def _when(notice: Notice, origin: Origin) -> str:
     since = _local(notice.since, origin)
     if notice.until is not None:
-        return f"over since {_local(notice.until, origin)}, it began {since}"
-    return f"on and off since {since}" if notice.flapped else f"since {since}"
+        return f": over since {_local(notice.until, origin)}, it began {since}"
+    if not notice.cause.patient:
+        return ""  # when it was noticed says nothing
+    return f": on and off since {since}" if notice.flapped else f": since {since}"
 
 
 def _where(origin: Origin) -> list[str]:

@@ -84,9 +84,10 @@ class Guard:
         return bool(self._password)
 
     async def prepare(self) -> None:
-        """Make the password's hash."""
+        """Make the password's hash, where the settings have the password itself."""
         if self._password:
-            self._hash = await asyncio.to_thread(PasswordHash.of, self._password.reveal())
+            text = self._password.reveal()
+            self._hash = PasswordHash.read(text) or await asyncio.to_thread(PasswordHash.of, text)
 
     # --- for the pages ---
 

@@ -144,7 +144,7 @@ def _row(settings: Settings, section: str, key: Key) -> dict[str, Any]:
     line = settings.lines.get((section, key.name))
     return {
         "key": key.name,
-        "known_as": key.known_as,
+        "known_as": "" if key.known_as.lower().replace(" ", "_") == key.name else key.known_as,
         "value": setting_text(getattr(getattr(settings, section), key.target), key.name),
         "where": f"{PurePath(settings.path).name}:{line}" if line else "default",
         "full": f"{settings.path}, line {line}" if line else "not set in the file",

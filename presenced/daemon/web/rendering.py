@@ -31,6 +31,7 @@ class Rendering:
             "span": span,
             "percent": percent,
             "sentence": sentence,
+            "capital": capital,
         }
 
     def render(self, template: str, **values: Any) -> str:
@@ -86,9 +87,14 @@ class Times:
         )
 
 
+def capital(words: str) -> str:
+    """With a capital in front; the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def sentence(words: str) -> str:
-    """The words as a sentence begins and goes on: a capital at its front, no full stop at its end."""
-    return words[:1].upper() + words[1:].rstrip(". ")
+    """The words as a sentence, its end included."""
+    return capital(words) + ("" if words.endswith((".", "!", "?", ".)")) else ".")
 
 
 def number(value: float) -> str:

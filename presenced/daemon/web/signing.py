@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -25,14 +26,28 @@ _TRIES_A_MINUTE = 60
 _MINUTE = timedelta(minutes=1)
 _LONGEST_PASSWORD = 1000
 _TOKEN_BYTES = 32
+_SCHEME = "scrypt"
+_WRITTEN = re.compile(rf"{_SCHEME}:([0-9a-f]{{32}}):([0-9a-f]{{128}})")
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordHash:
-    """A salted scrypt hash (RFC 7914); made and checked off the loop, it takes some 50 ms."""
+    """A salted scrypt hash (RFC 7914); made and checked off the loop, it takes some 50 ms.
+
+    Written `scrypt:SALT:DIGEST`, both in hexadecimal digits, it may stand in the ini file for the password.
+    """
 
     salt: bytes
     digest: bytes
+
+    def __str__(self) -> str:
+        return f"{_SCHEME}:{self.salt.hex()}:{self.digest.hex()}"
+
+    @classmethod
+    def read(cls, text: str) -> PasswordHash | None:
+        """The hash written so; None for any other text, a password among them."""
+        found = _WRITTEN.fullmatch(text)
+        return cls(bytes.fromhex(found[1]), bytes.fromhex(found[2])) if found else None
 
     @classmethod
     def of(cls, password: str) -> PasswordHash:

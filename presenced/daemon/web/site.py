@@ -71,7 +71,6 @@ class Site:
             static=self.statics.url,
             version=__version__,
             settings_path=settings.path,
-            settings_file=PurePath(settings.path).name,
             **values,
         )
         return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
@@ -87,6 +86,8 @@ class Site:
             "states": STATES,
             "causes": CAUSES,
             "zone_name": self.settings.presence.timezone,
+            "settings_folder": f"{PurePath(self.settings.path).parent}/",
+            "settings_file": PurePath(self.settings.path).name,
         }
 
     # --- what pages have in common ---

@@ -108,7 +108,7 @@ class Devices:
         if too_early:
             raise Refused(70022)
         if device.state is State.DECLINED:
-            raise Refused(70021)
+            raise Refused(65004)
         if device.state is State.WAITING:
             raise Refused(70016)
         device.state = State.USED

@@ -3,7 +3,7 @@
 Clients go by `error`, people by the number; both must be those of the real service, or a test of what an
 admin is told proves nothing. Source: "Microsoft Entra authentication and authorization error codes", and the
 pages of the grants. The sentences are those seen in the wild, shortened. Not confirmed, as no document gives
-them: the numbers of slow_down, expired_token, authorization_declined and bad_verification_code.
+them: the numbers of slow_down and of what goes wrong with a device code.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ _KINDS: Final[Mapping[int, _Kind]] = MappingProxyType(
             " '{1}'. Send an interactive authorization request for this user and resource.",
             "consent_required",
         ),
+        65004: _Kind(
+            "authorization_declined",
+            400,
+            "User declined to consent to access the app.",
+        ),
         70000: _Kind(
             "invalid_grant",
             400,
@@ -110,11 +115,6 @@ _KINDS: Final[Mapping[int, _Kind]] = MappingProxyType(
             400,
             "The provided value for the input parameter 'device_code' is not valid. This device code"
             " has expired.",
-        ),
-        70021: _Kind(
-            "authorization_declined",
-            400,
-            "The end user denied the authorization request.",
         ),
         70022: _Kind(
             "slow_down",

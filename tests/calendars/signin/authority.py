@@ -63,6 +63,8 @@ class Authority:
     """the app allows public client flows"""
     lifetime: int = 3599
     interval: int = 5
+    token_endpoint: str = ""
+    """named in place of its own"""
     answer_instead: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     """in place of the token endpoint"""
     pendings: int | None = 0
@@ -130,7 +132,7 @@ class Authority:
             {
                 "issuer": self.url(tenant, "/v2.0"),
                 "authorization_endpoint": self.url(tenant, "/oauth2/v2.0/authorize"),
-                "token_endpoint": self.url(tenant, "/oauth2/v2.0/token"),
+                "token_endpoint": self.token_endpoint or self.url(tenant, "/oauth2/v2.0/token"),
                 "device_authorization_endpoint": self.url(tenant, "/oauth2/v2.0/devicecode"),
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -164,7 +165,12 @@ async def test_a_federated_token_entra_does_not_take(
 async def test_claims_are_asked_for(authority: Authority, app_only: ExchangeSettings) -> None:
     claims = '{"access_token": {"nbf": {"essential": true, "value": "1604106651"}}}'
     await fetch(app_only, authority, claims)
-    assert authority.seen[0]["claims"] == claims
+    assert json.loads(authority.seen[0]["claims"]) == {
+        "access_token": {
+            "nbf": {"essential": True, "value": "1604106651"},
+            "xms_cc": {"values": ["cp1"]},
+        }
+    }
 
 
 # --- refusals ---
@@ -344,6 +350,13 @@ async def test_an_authority_of_an_unknown_ca(authority: Authority, app_only: Exc
     assert "was issued by an authority this machine does not trust" in problem.reason
     assert "tls_ca" in problem.remedy
     assert authority.discoveries == 0
+
+
+async def test_nothing_goes_anywhere_without_tls(authority: Authority, app_only: ExchangeSettings) -> None:
+    authority.token_endpoint = "http://localhost:1/token"
+    problem = await refusal(app_only, authority)
+    assert "gave an answer that makes no sense" in problem.reason
+    assert authority.seen == []
 
 
 async def test_certificates_need_not_be_checked(authority: Authority, app_only: ExchangeSettings) -> None:

@@ -125,6 +125,7 @@ async def test_claims_are_asked_for_even_while_a_renewal_runs(scene: Scene) -> N
         (timedelta(minutes=8), [0, 360, 720]),
         (timedelta(seconds=1), [0, 45, 90]),
         (timedelta(hours=2), [0, 6900, 13800]),
+        (timedelta(hours=4), [0, 7200, 14400]),
     ],
 )
 async def test_a_token_is_renewed_before_it_ends(life: timedelta, renewed: list[float], scene: Scene) -> None:

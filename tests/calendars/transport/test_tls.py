@@ -39,6 +39,19 @@ async def test_a_company_authority_is_trusted_once_it_is_named(authority: trustm
     assert (caught.value.kind, "tls_ca" in caught.value.remedy) == ("tls", True)
 
 
+async def test_the_wrong_authority_in_tls_ca_is_named(authority: trustme.CA, tmp_path: Path) -> None:
+    async with (
+        Site(say_hello, tls=serve(trustme.CA().issue_cert("127.0.0.1"))) as site,
+        HttpCarrier(ExchangeSettings(tls_ca=tmp_path / "ca.pem"), FakeClock()) as carrier,
+    ):
+        with pytest.raises(CarrierProblem) as caught:
+            await carrier.send("POST", site.url())
+    assert caught.value.kind == "tls"
+    assert "was issued by an authority this machine does not trust" in str(caught.value)
+    assert "CA at the end of its chain" in caught.value.remedy
+    assert "tls_ca in [exchange] (a file that is named there already holds another)" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("names", "days", "words"),
     [

@@ -12,7 +12,7 @@ from presenced.daemon.alerts.wording import members_of, subject_of, text_of
 from tests.daemon.alerts.notices import BEGUN, DOWN, ORIGIN, OVER
 
 TEXT = """\
-no link to the PBX main: since 2026-11-16 09:00 CET.
+No link to the PBX main: since 2026-11-16 09:00 CET.
 
 What:        The PBX closed the connection (code 1001).
 Where:       presenced on calhost for the PBX main, settings /etc/presenced/presenced.ini
@@ -36,6 +36,13 @@ def test_over() -> None:
     assert "over since 2026-11-16 09:50 CET, it began 2026-11-16 09:00 CET" in text
     assert "Nothing needs to be done" in text
     assert subject_of(OVER, ORIGIN) == "[presenced main] over: no link to the PBX main"
+
+
+def test_what_expires_is_told_without_a_since() -> None:
+    expiring = replace(BEGUN, cause=replace(DOWN, summary="the certificate expires in 7 days", patient=False))
+    text = text_of(expiring, ORIGIN)
+    assert text.startswith("The certificate expires in 7 days.\n")
+    assert "as the day comes nearer" in text
 
 
 def test_flapping_is_said() -> None:

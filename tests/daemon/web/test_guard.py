@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from presenced.daemon.web import signing
+from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
 from tests.daemon.doors import Running
 from tests.daemon.web.browser import Browser
@@ -149,3 +150,19 @@ async def test_long_and_odd_passwords_are_only_wrong(locked: Browser) -> None:
     for password in ("", "x" * 5000, "\ud83d", "ü\x00"):
         word = password.encode("utf-8", "replace").decode()
         assert (await locked.post("/sign-in", {"password": word})).status == 403
+
+
+async def test_the_settings_may_have_the_hash_alone(
+    running: Running, store: MemoryStore, clock: FakeClock
+) -> None:
+    made = str(signing.PasswordHash.of(PASSWORD))
+    async with Browser(running, store, clock, made) as page:
+        assert (await page.post("/sign-in", {"password": made})).status == 403
+        assert (await page.post("/sign-in", {"password": PASSWORD})).status == 303
+
+
+@pytest.mark.parametrize(
+    "text", ["", "scrypt:", "scrypt:00:00", "hunter2", "scrypt:" + "0" * 32 + ":" + "x" * 128]
+)
+def test_what_is_no_hash_is_a_password(text: str) -> None:
+    assert signing.PasswordHash.read(text) is None

@@ -86,7 +86,11 @@
       show("", "connecting");
       source.addEventListener("open", () => show("on", "live"));
       source.addEventListener("error", () => show("off", "not live, trying again"));
-      source.addEventListener("over", () => { stop(); location.reload(); });
+      source.addEventListener("over", () => {
+        stop();
+        show("off", "over, loading again");
+        setTimeout(() => location.reload(), 2000);
+      });
       source.addEventListener("region", (event) => {
         const region = JSON.parse(event.data);
         ahead = Date.parse(region.now) - Date.now();
@@ -110,11 +114,14 @@
 
   // --- the pictures of a day, where they are wider than the window ---
 
-  for (const scroll of document.querySelectorAll(".day .scroll")) {
-    const now = scroll.querySelector(".now line");
-    const at = now ? now.getBoundingClientRect().left - scroll.getBoundingClientRect().left : scroll.scrollWidth / 3;
-    scroll.scrollLeft = at - scroll.clientWidth / 2;
-  }
+  addEventListener("load", () => {
+    for (const scroll of document.querySelectorAll(".day .scroll")) {
+      const now = scroll.querySelector(".now line");
+      const from = scroll.getBoundingClientRect().left;
+      const at = now ? now.getBoundingClientRect().left - from : scroll.scrollWidth / 2;
+      scroll.scrollLeft = at - scroll.clientWidth / 2;
+    }
+  });
 
   // --- forms ---
 
