@@ -7,6 +7,7 @@ SPREAD instead of ten minutes. The instruments are one timer that notes how late
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from presenced.daemon.logs import set_up_logging
 from presenced.daemon.supervisor import Supervisor
 from tests.bench.child import Answer, serve
 from tests.bench.clocks import JumpClock
+from tests.clock import FakeClock
 
 SPREAD = timedelta(minutes=3)
 """longer jumps of the clock would look like silent streams"""
@@ -56,10 +58,13 @@ class Daemon:
         self._lag = Lag()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open(self, *, ini: str, start: str) -> Answer:
+    async def open(self, *, ini: str, start: str, turned: bool = False) -> Answer:
         """Compose the daemon from the ini file; the port it listens on for the PBX."""
-        watch.MIDNIGHT_SPREAD = SPREAD
-        self._clock = JumpClock(datetime.fromisoformat(start))
+        began = datetime.fromisoformat(start)
+        self._clock: JumpClock | FakeClock = FakeClock(began)
+        if not turned:
+            watch.MIDNIGHT_SPREAD = SPREAD
+            self._clock = JumpClock(began)
         settings = load(Path(ini))
         set_up_logging(settings.log)
         self._supervisor = Supervisor(settings, self._clock)
@@ -75,8 +80,10 @@ class Daemon:
         assert self._supervisor.engine is not None
         return self._supervisor.engine
 
-    async def usage(self) -> Answer:
+    async def usage(self, *, collect: bool = False) -> Answer:
         """Memory (bytes), processor time (seconds), bytes written, counters, and the lag since last asked."""
+        if collect:
+            gc.collect()
         memory = self._process.memory_full_info()
         spent = self._process.cpu_times()
         worst, computing = self._lag.take()
@@ -117,8 +124,33 @@ class Daemon:
             "at": time.monotonic(),
         }
 
+    async def turn(self, *, seconds: float) -> Answer:
+        """Turn a clock that stands still, and return when the work is done."""
+        assert isinstance(self._clock, FakeClock)
+        await self._clock.advance(timedelta(seconds=seconds), turns=3)
+        engine, deadline = self._engine, time.monotonic() + 30
+        quiet = 0
+        while quiet < 3 and time.monotonic() < deadline:
+            await asyncio.sleep(0.001)
+            await self._clock.settle(2)
+            busy = engine.watch.waiting + engine.writer.waiting + engine.chores.waiting
+            quiet = 0 if busy else quiet + 1
+        return {}
+
+    async def windows(self) -> Answer:
+        """What has been read of each mailbox: from when to when."""
+        keepers = self._engine.roster.keepers.values()
+        return {
+            "windows": {
+                keeper.user.guid: (keeper.window.start.isoformat(), keeper.window.end.isoformat())
+                for keeper in keepers
+                if keeper.window is not None
+            }
+        }
+
     async def jump(self, *, seconds: float) -> Answer:
         """Set the clock forward; when that was."""
+        assert isinstance(self._clock, JumpClock)
         at = time.monotonic()
         self._clock.jump(timedelta(seconds=seconds))
         return {"at": at}
@@ -129,17 +161,12 @@ class Daemon:
 
     async def reload(self) -> Answer:
         """Read the ini file again; seconds and processor seconds until that was done."""
+        before, at = self._engine.settings, time.monotonic()
         spent, began = time.thread_time(), time.perf_counter()
-        wishes = self._supervisor._wishes
         self._supervisor.reload()
-        while self._engine.settings is self._before or not wishes.empty():  # noqa: ASYNC110
+        while self._engine.settings is before:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        return {"seconds": time.perf_counter() - began, "computing": time.thread_time() - spent}
-
-    async def before_reload(self) -> Answer:
-        """Remember the settings in force."""
-        self._before = self._engine.settings
-        return {}
+        return {"seconds": time.perf_counter() - began, "computing": time.thread_time() - spent, "at": at}
 
     async def close(self) -> Answer:
         """Stop orderly."""
@@ -162,7 +189,10 @@ def _peak() -> int:
 async def main() -> None:
     """Serve until the parent is done."""
     daemon = Daemon()
-    names = ("open", "usage", "take_lag", "state", "jump", "now", "reload", "before_reload", "close")
+    names = (
+        *("open", "usage", "take_lag", "state", "jump", "now", "turn"),
+        *("windows", "reload", "close"),
+    )
     await serve({name: getattr(daemon, name) for name in names})
 
 

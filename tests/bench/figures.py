@@ -10,15 +10,20 @@ from typing import Any
 from tests.bench import floor
 from tests.bench.child import Answer, Child
 from tests.bench.cold import ColdStart, measure_cold_start
+from tests.bench.day import measure_day
 from tests.bench.decisions import measure_decisions
 from tests.bench.growth import growth_of, measure_growth
 from tests.bench.midnight import Midnight, measure_midnight
 from tests.bench.notices import Latencies, measure_notices
+from tests.bench.reload import Reload, figure_of, measure_reload
 from tests.bench.report import Figure
 from tests.bench.simulators import PASSWORD
 from tests.bench.world import EVENING, World, open_world
 
 NAMES = ("cold_start", "midnight", "notice_to_write", "decide", "memory_per_mailbox", "loop_lag", "growth")
+"""the promised figures"""
+MORE = ("reload", "day")
+"""told beside them"""
 RATES = (10.0, 100.0, 500.0)
 PROMISED_RATE = 100.0
 PEERS = 300
@@ -49,6 +54,7 @@ class Findings:
     midnight: Midnight | None = None
     latencies: list[Latencies] = field(default_factory=list)
     peer: Answer | None = None
+    reload: Reload | None = None
     served: float = 0.0
     """requests a second of the simulator alone"""
 
@@ -57,7 +63,7 @@ async def run(plan: Plan, tell: Tell) -> list[Figure]:
     """All figures wanted."""
     figures: list[Figure] = []
     found = Findings()
-    if plan.wanted.difference({"decide", "growth"}):
+    if plan.wanted.difference({"decide", "growth", "day"}):
         found = await _measure_world(plan, tell)
         figures += _of_world(found)
     if "decide" in plan.wanted:
@@ -70,12 +76,15 @@ async def run(plan: Plan, tell: Tell) -> list[Figure]:
             from tests.bench.pictures import draw_growth  # the one part that needs matplotlib
 
             draw_growth(points, plan.pictures)
+    if "day" in plan.wanted:
+        tell(f"a day of {plan.hours:g} hours")
+        figures.append(await measure_day(plan.mailboxes, plan.hours, tell))
     if plan.pictures is not None and found.latencies:
         from tests.bench.pictures import draw_latencies
 
         draw_latencies(found.latencies, plan.pictures)
     by_name = {figure.name: figure for figure in figures}
-    return [by_name[name] for name in NAMES if name in plan.wanted]
+    return [by_name[name] for name in (*NAMES, *MORE) if name in plan.wanted]
 
 
 async def _measure_world(plan: Plan, tell: Tell) -> Findings:
@@ -94,6 +103,9 @@ async def _measure_world(plan: Plan, tell: Tell) -> Findings:
         if plan.wanted & {"midnight", "loop_lag"}:
             tell("midnight")
             found.midnight = await measure_midnight(world)
+        if "reload" in plan.wanted:
+            tell("reload")
+            found.reload = await measure_reload(world)
     return found
 
 
@@ -119,6 +131,8 @@ def _of_world(found: Findings) -> list[Figure]:
         figures += [_cold_start(found.cold, found), _memory(found.cold, found)]
     if found.midnight is not None:
         figures.append(_midnight(found.midnight, found))
+    if found.reload is not None:
+        figures.append(figure_of(found.reload))
     if found.latencies and found.cold is not None:
         figures.append(_notices(found.latencies, found.cold.mailboxes))
     if found.midnight is not None and found.cold is not None:

@@ -7,6 +7,7 @@ SetPresence that shows it arrives.
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
 from dataclasses import replace
@@ -15,19 +16,25 @@ from pathlib import Path
 
 import psutil
 
+from presenced.core.window import Window
 from presenced.sim.exchange.organisation import Item
 from presenced.sim.exchange.streaming import Pace
 from presenced.sim.pbx import SimulatedPbx
 from presenced.sim.pbx.state import PresenceWritten
+from presenced.sim.scenario import Change, OfficeLife
 from presenced.sim.stage import HOST, USER, Stage
 from tests.bench import staff
 from tests.bench.child import Answer, serve
 from tests.bench.clocks import JumpClock
+from tests.bench.truth import presence_of
+from tests.clock import FakeClock
 
 PASSWORD = "bench-exchange"
 PBX_PASSWORD = "bench-pbx"
 KEEP_ALIVE = timedelta(seconds=10)
 """often enough that no jump of the clock has to wait long for a sign of life"""
+BETWEEN_CHANGES = timedelta(seconds=20)
+"""the mean, on the day that is lived through"""
 PBX_NAME = "pbx-bench"
 _ID = re.compile(rb"SubscriptionId>([^<]+)<")
 
@@ -51,16 +58,15 @@ class Simulators:
         self._latencies: list[float] = []
         self._turn = 0
 
-    async def open(self, *, mailboxes: int, folder: str, start: str) -> Answer:
-        """Listen; where, and with which authority."""
-        self._clock = JumpClock(datetime.fromisoformat(start))
-        self._stage = Stage(
-            staff.organisation(mailboxes),
-            self._clock,
-            Path(folder),
-            password=PASSWORD,
-            pace=Pace(keep_alive=KEEP_ALIVE),
-        )
+    async def open(self, *, mailboxes: int, folder: str, start: str, turned: bool = False) -> Answer:
+        """Listen; where, and with which authority. `turned`: the clock stands still until it is turned,
+        and the calendars are generated ones."""
+        began = datetime.fromisoformat(start)
+        self._clock: JumpClock | FakeClock = FakeClock(began) if turned else JumpClock(began)
+        everybody = staff.office(mailboxes) if turned else staff.organisation(mailboxes)
+        pace = Pace() if turned else Pace(keep_alive=KEEP_ALIVE)
+        self._stage = Stage(everybody, self._clock, Path(folder), password=PASSWORD, pace=pace)
+        self._life = OfficeLife(everybody, self._clock, random.Random(1), pace=BETWEEN_CHANGES)
         await self._stage.open()
         exchange = self._stage.exchange
         exchange._around = replace(exchange._around, check=self._on_the_wire)
@@ -111,10 +117,43 @@ class Simulators:
 
     async def jump(self, *, seconds: float) -> Answer:
         """Set the clock forward; open streams look at it and show a sign of life."""
+        assert isinstance(self._clock, JumpClock)
         self._clock.jump(timedelta(seconds=seconds))
         for stream in self._stage.exchange.subscriptions.streams:
             stream.wake.set()
         return {}
+
+    async def turn(self, *, seconds: float) -> Answer:
+        """Turn a clock that stands still."""
+        assert isinstance(self._clock, FakeClock)
+        await self._clock.advance(timedelta(seconds=seconds), turns=3)
+        return {}
+
+    async def live(self, *, live: bool) -> Answer:
+        """Let people begin, or stop, to change their calendars."""
+        if live:
+            self._changes = 0
+            self._life.watchers.append(self._changed)
+            self._living = asyncio.create_task(self._life.run())
+        else:
+            self._living.cancel()
+            await asyncio.wait({self._living})
+        return {}
+
+    def _changed(self, _: Change) -> None:
+        self._changes += 1
+
+    async def compare(self, *, windows: dict[str, tuple[str, str]]) -> Answer:
+        """Whose presence is not what his calendar says."""
+        wrong = []
+        for number, mailbox in enumerate(self._stage.exchange.organisation.mailboxes):
+            guid = staff.guid_of(number)
+            window = Window(*map(datetime.fromisoformat, windows[guid]))
+            due = presence_of(mailbox, window, self._clock.now(), staff.ZONE)
+            shown = self._pbx.presences.get(guid, {}).get("calendar:")
+            if shown != (due.activity, due.note):
+                wrong.append(f"{mailbox.address}: {shown} instead of {(due.activity, due.note)}")
+        return {"wrong": wrong, "changes": self._changes}
 
     async def clear_up(self) -> Answer:
         """Drop what other clients leave: subscriptions without a stream, and complaints about requests."""
@@ -186,7 +225,10 @@ class Simulators:
 async def main() -> None:
     """Serve until the parent is done."""
     simulators = Simulators()
-    names = ("open", "dial", "hang_up", "progress", "jump", "clear_up", "begin_changes", "end_changes")
+    names = (
+        *("open", "dial", "hang_up", "progress", "jump", "turn", "live", "compare"),
+        *("clear_up", "begin_changes", "end_changes"),
+    )
     await serve({name: getattr(simulators, name) for name in names})
     await simulators.hang_up()
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from presenced.sim.exchange.organisation import Item, Organisation, SimulatedMailbox, overlaps
+from presenced.sim.generator import office_calendar
 from presenced.sim.pbx import SimulatedUser
 
 DOMAIN = "example.com"
@@ -63,6 +64,16 @@ def organisation(count: int) -> Organisation:
     everybody = Organisation()
     for number in range(count):
         everybody.add(SimulatedMailbox(address_of(number), zone=ZONE, calendar=calendars[number % KINDS]))
+    return everybody
+
+
+def office(count: int) -> Organisation:
+    """The same mailboxes with generated calendars: stand-ups, lunches, absences, whole days."""
+    everybody = Organisation()
+    for number in range(count):
+        address = address_of(number)
+        calendar = office_calendar(address, zone="Europe/Berlin", language="de")
+        everybody.add(SimulatedMailbox(address, zone="Europe/Berlin", calendar=calendar))
     return everybody
 
 

@@ -73,15 +73,17 @@ class World:
         """The floor's client."""
         return BareClient(self.place["user"], PASSWORD, self.place["authority"])
 
-    async def start_daemon(self) -> None:
-        """Start it and let it listen; no PBX is there yet."""
+    async def start_daemon(self, *, start: datetime = EVENING, turned: bool = False) -> None:
+        """Start it and let it listen; no PBX is there yet. `turned`: its clock stands still until turned."""
         for name, secret in (("pbx", PBX_PASSWORD), ("exchange", PASSWORD)):
             file = self.folder / f"{name}-password"
             file.touch(mode=0o600)
             file.write_text(secret)
         self.write_ini()
         self.daemon = await Child.start("tests.bench.daemon", self.folder)
-        opened = await self.daemon.ask("open", ini=str(self.ini), start=EVENING.isoformat(), within=60)
+        opened = await self.daemon.ask(
+            "open", ini=str(self.ini), start=start.isoformat(), turned=turned, within=60
+        )
         self.port = opened["port"]
 
     @property
