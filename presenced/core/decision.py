@@ -6,7 +6,6 @@ Source: presence.md section 3. The daemon, `preview` and `explain` all call `dec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -39,8 +38,7 @@ class IgnoredAppointment(NamedTuple):
     why: Ignored
 
 
-@dataclass(frozen=True, slots=True)
-class Because:
+class Because(NamedTuple):
     """The reasons behind a decision; the long list is made only when somebody asks."""
 
     current: str | None
@@ -66,8 +64,7 @@ class Because:
         return Ignored.LATER if appointment.start > self.now else Ignored.OUTRANKED
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One user's presence at one instant."""
 
     presence: Presence
@@ -85,20 +82,22 @@ def decide(appointments: Sequence[Appointment], mapping: Mapping, now: datetime)
     """
     style, presence_of = mapping.style, mapping.presence_of
     running: list[Shown] = []
-    coming: list[Shown] = []
+    coming: list[_Pair] = []
     day = local_day(now, style.zone)
     deadline = day.end
     for appointment in appointments:
-        if appointment.end <= now or (mapped := presence_of(appointment)) is None:
+        end = appointment.end
+        if end <= now or (mapped := presence_of(appointment)) is None:
             continue
-        if appointment.start > now:
-            coming.append(Shown(appointment, mapped))
-            if appointment.start < deadline:
-                deadline = appointment.start
+        start = appointment.start
+        if start > now:
+            coming.append((appointment, mapped))
+            if start < deadline:
+                deadline = start
         else:
             running.append(Shown(appointment, mapped))
-            if appointment.end < deadline:
-                deadline = appointment.end
+            if end < deadline:
+                deadline = end
     current: Shown | None = None
     rule, until = Rule.NONE, None
     if running:
@@ -126,6 +125,8 @@ _CRITERIA = (
     Rule.ORDER,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Pair = tuple[Appointment, Mapped]
+"""what `Shown` is, before it is known whether anybody looks at it: most of those to come nobody does"""
 _Rank = tuple[bool, timedelta, bool, int, datetime, int, str]
 
 
@@ -153,23 +154,22 @@ def _foremost(running: Sequence[Shown]) -> tuple[Shown, Rule]:
     return running[index], next(differing, Rule.ORDER)
 
 
-def _next(coming: Sequence[Shown]) -> Shown | None:
+def _next(coming: Sequence[_Pair]) -> Shown | None:
     """The earliest one to come; of several with the same start the one that would be current."""
     if not coming:
         return None
-    start = min(shown.appointment.start for shown in coming)
-    return _foremost([shown for shown in coming if shown.appointment.start == start])[0]
+    start = min([appointment.start for appointment, _ in coming])
+    return _foremost([Shown(*pair) for pair in coming if pair[0].start == start])[0]
 
 
-def _ahead(current: Shown, running: Sequence[Shown], coming: Sequence[Shown]) -> tuple[Until, Shown | None]:
+def _ahead(current: Shown, running: Sequence[Shown], coming: Sequence[_Pair]) -> tuple[Until, Shown | None]:
     """When the current one ends or is taken over, and, behind one shown as available, what comes then."""
     end = current.appointment.end
     taker = _next(
         [
-            shown
-            for shown in coming
-            if shown.appointment.start < end
-            and (shown.appointment.prioritized or not current.appointment.prioritized)
+            pair
+            for pair in coming
+            if pair[0].start < end and (pair[0].prioritized or not current.appointment.prioritized)
         ]
     )
     if taker is not None:
@@ -178,6 +178,6 @@ def _ahead(current: Shown, running: Sequence[Shown], coming: Sequence[Shown]) ->
     until = Until(end, current.appointment.all_day)
     if current.mapped is not Mapped.AVAILABLE:
         return until, None
-    then = [shown for shown in (*running, *coming) if shown.appointment.start <= end < shown.appointment.end]
+    then = [Shown(*pair) for pair in (*running, *coming) if pair[0].start <= end < pair[0].end]
     successor = _foremost(then)[0] if then else None
     return until, successor if successor and successor.appointment.start == end else None

@@ -48,6 +48,10 @@ _KEYS = {
 }
 
 
+_TENTATIVE, _DECLINED = ShowAs.TENTATIVE, Response.DECLINED
+"""asked for at every appointment of every decision, where an enumeration's own look-up would show"""
+
+
 class Mapping:
     """A table made ready for deciding, and how the outcome is worded."""
 
@@ -75,12 +79,12 @@ class Mapping:
     def presence_of(self, appointment: Appointment) -> Mapped | None:
         """The mapped presence, None where the appointment does not count."""
         mapped = self._shown.get(appointment.show_as)
-        if appointment.show_as is ShowAs.TENTATIVE and self._is_exception(appointment):
+        if appointment.show_as is _TENTATIVE and self._is_exception(appointment):
             mapped = None if self._exception is Mapped.IGNORE else self._exception
         if (
             mapped is None
             or appointment.cancelled
-            or appointment.response is Response.DECLINED
+            or appointment.response is _DECLINED
             or appointment.start >= appointment.end
         ):
             return None

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 
 class JumpClock:
-    """The port `core.ports.Clock`: the machine's time and an offset.
+    """The port `core.ports.Clock`: time from `start` on, as the monotonic clock has it; nobody else sets it.
 
     A jump wakes every sleeper whose moment has come. Time-outs go on in real time: they bound the work of
     other machines, which a jump does not make any older.
     """
 
     def __init__(self, start: datetime) -> None:
-        self._offset = start - datetime.now(UTC)
+        self._start = start - timedelta(seconds=time.monotonic())
         self._sleeping: dict[asyncio.Future[None], datetime] = {}
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._offset
+        return self._start + timedelta(seconds=time.monotonic())
 
     async def sleep(self, duration: timedelta) -> None:
         if duration <= timedelta():
@@ -40,7 +41,7 @@ class JumpClock:
 
     def jump(self, distance: timedelta) -> None:
         """Set the clock forward."""
-        self._offset += distance
+        self._start += distance
         now = self.now()
         for future, due in self._sleeping.items():
             if due <= now:

@@ -133,7 +133,7 @@ class Daemon:
         while quiet < 3 and time.monotonic() < deadline:
             await asyncio.sleep(0.001)
             await self._clock.settle(2)
-            busy = engine.watch.waiting + engine.writer.waiting + engine.chores.waiting
+            busy = len(engine.watch._reading) + len(engine.writer._busy) + engine.chores.waiting
             quiet = 0 if busy else quiet + 1
         return {}
 
