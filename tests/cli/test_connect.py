@@ -20,11 +20,12 @@ from presenced.cli.connect.network import in_words
 from presenced.cli.main import main
 from presenced.config.loading import load
 from presenced.core.replica import PbxUser
+from presenced.daemon.clock import SystemClock
 from presenced.daemon.supervisor import Supervisor
 from presenced.sim.exchange.faults import Trouble
 from presenced.sim.stage import USER
 from presenced.store.sqlite import open_store
-from tests.cli.chain import ANN, Chain, RealTime, free_port
+from tests.cli.chain import ANN, Chain, free_port
 from tests.config.sample import SMALL
 from tests.names import CLOSED, Names
 
@@ -574,7 +575,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 async def test_the_command_when_all_is_well(tmp_path: Path) -> None:
-    chain = Chain(tmp_path, keep_alive=timedelta(milliseconds=200), clock=RealTime())
+    chain = Chain(tmp_path, keep_alive=timedelta(milliseconds=200), clock=SystemClock())
     await chain.open_exchange()
     await chain.serve_pbx()
     arguments = ["check", "-c", str(chain.write_ini()), "--connect"]

@@ -36,6 +36,8 @@ WIDTH = 2
 """batches at a time: Graph shakes hands with us for each subscription it makes"""
 UNREACHABLE = "ValidationError"
 """the code for a notification URL that did not answer as it should"""
+YOUNG = timedelta(minutes=2)
+"""a subscription is not doubted so soon after it was made or renewed: notices may be late"""
 _CHORES = 20_000
 """subscriptions waiting to be ended; more are left to expire"""
 _PAGES = 500
@@ -130,6 +132,13 @@ class Subscriber:
             self._lose(one)
             self._plan_at_once(one)
         return address
+
+    def doubt(self, address: str) -> None:
+        """A notice of this mailbox did not come: its subscription may be gone, and renewing it tells."""
+        one = self._wanted.get(address)
+        if one is None or one.lease is None or self._clock.now() - one.lease.granted_at < YOUNG:
+            return
+        self._plan_at_once(one)
 
     async def run(self) -> None:
         """Make and renew, until cancelled."""
