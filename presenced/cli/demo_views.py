@@ -116,7 +116,8 @@ class LiveView(View):
         self._presences: dict[str, PresenceWritten] = {}
         self._events: deque[Text] = deque(maxlen=8)
         self._places = Text()
-        self._live = Live(console=Console(), refresh_per_second=8, get_renderable=self._picture)
+        self._console = Console()
+        self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self._picture)
 
     def open(self, page: str, ini: str) -> None:
         self._places = Text(f"status page {page}   settings {ini}", style="bold", overflow="fold")
@@ -140,7 +141,7 @@ class LiveView(View):
         table = Table(expand=True, header_style="bold", box=None)
         for name in ("user", "activity", "presence", "since"):
             table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=4 if name == "presence" else None)
-        room = max(self._live.console.height - 16, 4)
+        room = max(self._console.height - 16, 4)
         shown = sorted(self._presences.values(), key=lambda write: write.t, reverse=True)[:room]
         for write in sorted(shown, key=lambda write: write.sip):
             colour = _COLOURS.get(write.activity, "white")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -70,6 +71,7 @@ class Roster:
             keeper.restore(stored)
             if keeper.mailbox is not None:
                 self._sharing.setdefault(keeper.mailbox.address, set()).add(stored.user.guid)
+            self._respect_wishes(keeper)
             self._decide(keeper, now, "start")
 
     def linked(self, pbx: PbxIdentity) -> None:
@@ -238,8 +240,24 @@ class Roster:
 
     def _apply_settings(self, keeper: Keeper) -> None:
         keeper.sync, keeper.mapping, keeper.admission = self._settings_of(keeper.user)
+        self._respect_wishes(keeper)
+
+    def _respect_wishes(self, keeper: Keeper) -> None:
+        """What somebody does not want followed or shown is not kept from before either."""
+        guid, now, window = keeper.user.guid, self._clock.now(), keeper.window
         if not keeper.sync:
             self._leave_mailbox(keeper)
+            if window is not None:
+                keeper.forget()
+                nothing = Window(now, now)
+                self.on_chore(lambda: self._store.keep_appointments(guid, (), nothing, now))
+                self._keep_mailbox(keeper)
+        elif window is not None and not keeper.admission.subject_shown:
+            if all(one.subject is None for one in keeper.appointments):
+                return
+            kept = keeper.appointments = tuple(replace(one, subject=None) for one in keeper.appointments)
+            read_at = keeper.read_at or now
+            self.on_chore(lambda: self._store.keep_appointments(guid, kept, window, read_at))
 
     def _look_up_if_due(self, keeper: Keeper) -> None:
         if keeper.sync and (keeper.mailbox is None or keeper.resolved_at is None):

@@ -429,3 +429,55 @@ async def test_status(running: Running) -> None:
         "last_proof_of_life": "2026-11-16T08:00:00.200000+00:00",
     }
     assert nobody["state"] == "unresolved"
+
+
+async def test_who_opts_out_leaves_nothing_behind(
+    running: Running, store: MemoryStore, clock: FakeClock
+) -> None:
+    running.calendars.calendars["ann@example.com"] = [meeting(-30, 30)]
+    running.pbx.link(user("ann"))
+    await running.settle(1)
+    running.engine.apply(settings_for(users=(UserSection("ann@*", 1, sync=False),)))
+    await running.settle(30)
+    (kept,) = await store.load()
+    assert (kept.mailbox, kept.appointments) == (None, ())
+    assert running.pbx.presences["guid-ann"] == CLEARED
+    running.engine.apply(settings_for())
+    await running.settle(2)
+    assert running.pbx.note("ann").startswith("Meeting until 08:30")
+
+
+async def test_who_hides_titles_hides_those_kept_before(
+    running: Running, store: MemoryStore, clock: FakeClock
+) -> None:
+    """Even where the calendar can't be read again: at once, in the store, and after a restart."""
+    running.calendars.calendars["ann@example.com"] = [meeting(-30, 30)]
+    running.pbx.link(user("ann"))
+    await running.settle(1)
+    running.calendars.problems["ann@example.com"] = DoorProblem("away")
+    hidden = settings_for(users=(UserSection("ann@*", 1, subject_shown=False),))
+    running.engine.apply(hidden)
+    await running.settle()
+    assert running.pbx.note("ann").startswith("Private until 08:30")
+    await running.settle(30)
+    assert [one.subject for one in (await store.load())[0].appointments] == [None]
+
+
+async def test_a_wish_made_while_the_daemon_was_down(store: MemoryStore, clock: FakeClock) -> None:
+    async with Running(settings_for(), store, clock) as first:
+        first.calendars.calendars = {
+            "ann@example.com": [meeting(-30, 30)],
+            "bob@example.com": [meeting(-30, 30)],
+        }
+        first.pbx.link(user("ann"), user("bob"))
+        await first.settle(1)
+        await first.settle(30)
+    wishes = (UserSection("ann@*", 1, subject_shown=False), UserSection("bob@*", 2, sync=False))
+    async with Running(settings_for(users=wishes), store, clock) as second:
+        second.calendars.problems["ann@example.com"] = DoorProblem("away")
+        second.pbx.link(user("ann"), user("bob"))
+        await second.settle(30)
+        assert second.pbx.note("ann").startswith("Private until 08:30")
+        assert second.pbx.presences["guid-bob"] == CLEARED
+        kept = {one.user.sip: [each.subject for each in one.appointments] for one in await store.load()}
+        assert kept == {"ann": [None], "bob": []}

@@ -147,17 +147,6 @@ class Online(World):
         self.supervisor = Supervisor(load(self.write()), self.clock, surroundings=surroundings)
         await self.start(self.supervisor)
 
-    def exchange_status(self) -> dict[str, object]:
-        assert self.supervisor.engine is not None
-        status = self.supervisor.engine.status()["exchange"]
-        assert isinstance(status, dict)
-        return status
-
-    def standing(self, name: str) -> tuple[MailboxState, str, str]:
-        assert self.supervisor.engine is not None
-        keeper = self.supervisor.engine.roster.keepers[f"guid-{name}"]
-        return keeper.state, keeper.reason, keeper.remedy
-
 
 @pytest.fixture
 async def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Online]:

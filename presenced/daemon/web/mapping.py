@@ -47,7 +47,8 @@ class MappingPage:
     async def try_table(self, request: web.Request) -> web.Response:
         """A dry run of the table as the form has it."""
         form = await request.post()
-        values = {name: value for name, value in form.items() if isinstance(value, str)}
+        values = mapping_values(self._site.settings.mapping)
+        values |= {name: value for name, value in form.items() if name in values and isinstance(value, str)}
         text = mapping_text(values)
         return await self._answer(request, text, values, deciding_text(self._site.settings))
 

@@ -65,6 +65,12 @@ async def test_without_scripts_it_is_a_whole_page(page: Browser) -> None:
     assert "<option selected>away</option>" in got.text
 
 
+async def test_a_form_with_a_part_of_the_table(page: Browser) -> None:
+    got = await page.post("/mapping/table", {"busy": "away", "nonsense": "x"})
+    assert got.status == 200
+    assert "2 of 5 users would differ now" in got.text
+
+
 async def test_the_same_table_changes_nothing(page: Browser) -> None:
     got = await page.post("/mapping/table", TABLE | {"busy": "busy"}, **FETCH)
     assert "Nobody’s presence would differ now" in got.text
