@@ -35,7 +35,8 @@ class Way:
 def way_of(exchange: ExchangeSettings, clock: Clock, surroundings: Surroundings) -> Way:
     """The way these settings ask for."""
     if exchange.sync_type is SyncType.GRAPH:
-        return graph_way(exchange, clock, surroundings.graph_root or root_of(exchange.cloud))
+        root = surroundings.graph_root or root_of(exchange.cloud)
+        return graph_way(exchange, clock, root)
     return ews_way(exchange, clock)
 
 
