@@ -1,13 +1,14 @@
 # make demo     the main job between a simulated PBX and a simulated Exchange (ARGS="--seconds 20 --json")
 # make test     all tests (ARGS="tests/core -x")
 # make check    style, types, import contracts
+# make bench    the figures of docs/performance.md (ARGS="--mailboxes 1000 --only cold_start,midnight --json FILE")
 # make lock     new lock files after a change of dependencies in pyproject.toml
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check bench lock clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,12 +33,22 @@ check: $(VENV)/tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+$(VENV)/measures: requirements-bench.lock $(VENV)/tests
+	$(PIP) install --require-hashes -r requirements-bench.lock
+	touch $@
+
+bench: $(VENV)/measures
+	@$(BIN)/python -m tests.bench $(ARGS)
+
 lock: $(VENV)/tests
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --allow-unsafe --extra test --constraint requirements.lock \
 	    --output-file requirements-test.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --allow-unsafe --extra bench --constraint requirements.lock \
+	    --output-file requirements-bench.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist

@@ -40,9 +40,10 @@ def admit(raw: Iterable[Appointment], window: Window, admission: Admission) -> t
         for one in (_anchored(appointment, zone) for appointment in raw)
         if window.overlaps(one.start, one.end) or (one.start >= one.end and _lies_in(one, window))
     ]
-    titles = sorted((clean(one.subject or ""), one.id) for one in anchored)
-    places = {title: place for place, title in enumerate(titles)}
-    admitted = (_admitted(one, places[clean(one.subject or ""), one.id], admission) for one in anchored)
+    titled = sorted(
+        ((clean(one.subject or ""), one.id, one) for one in anchored), key=lambda entry: entry[:2]
+    )
+    admitted = (_admitted(one, title, place, admission) for place, (title, _, one) in enumerate(titled))
     return tuple(sorted(admitted, key=lambda one: (one.start, one.id)))
 
 
@@ -61,12 +62,11 @@ def _anchored(appointment: Appointment, zone: BaseTzInfo) -> Appointment:
     )
 
 
-def _admitted(appointment: Appointment, place: int, admission: Admission) -> Appointment:
-    subject = appointment.subject or ""
+def _admitted(appointment: Appointment, title: str, place: int, admission: Admission) -> Appointment:
     may_be_shown = admission.subject_shown and not appointment.sensitivity.hides_title
     return replace(
         appointment,
-        subject=clean(subject) if may_be_shown else None,
-        prioritized=admission.priority.prioritize(subject),
+        subject=title if may_be_shown else None,
+        prioritized=admission.priority.prioritize(appointment.subject or ""),
         order=place,
     )

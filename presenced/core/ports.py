@@ -28,7 +28,7 @@ class Clock(Protocol):
     async def sleep(self, duration: timedelta) -> None:
         """Return when `duration` has passed; at once (after one turn of the loop) when it is not positive."""
 
-    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[None]:
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
         """Cancel what runs inside after `duration` and raise `TimeoutError`."""
 
 

@@ -25,6 +25,11 @@ def clean(subject: str) -> str:
     """
     if subject.isascii() and subject.isprintable() and "  " not in subject:
         return subject.strip(" ")
+    return _cleaned(subject)
+
+
+@lru_cache(maxsize=16384)
+def _cleaned(subject: str) -> str:
     return str(_SPACE.sub(" ", _CONTROL.sub("", subject))).strip(" ")
 
 

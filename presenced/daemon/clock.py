@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 
@@ -17,7 +16,5 @@ class SystemClock:
     async def sleep(self, duration: timedelta) -> None:
         await asyncio.sleep(max(duration.total_seconds(), 0))
 
-    @asynccontextmanager
-    async def timeout(self, duration: timedelta) -> AsyncIterator[None]:
-        async with asyncio.timeout(duration.total_seconds()):
-            yield
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
+        return asyncio.timeout(duration.total_seconds())

@@ -196,9 +196,8 @@ class SqliteStore:
             for group in merge(changes):
                 rows = 0
                 for statement, parameters in zip(group.statements, group.rows, strict=True):
-                    if parameters:
-                        async with self._writer.executemany(statement, parameters) as cursor:
-                            rows = cursor.rowcount
+                    if parameters:  # closing the cursor would be one more trip to the thread
+                        rows = (await self._writer.executemany(statement, parameters)).rowcount
                 if len(group.members) == 1:
                     changed[group.members[0]] = rows
             await self._run("COMMIT")
@@ -209,8 +208,7 @@ class SqliteStore:
         return changed
 
     async def _run(self, statement: str) -> None:
-        async with self._writer.execute(statement):
-            pass
+        await self._writer.execute(statement)
 
     # --- reading ---
 

@@ -16,6 +16,7 @@ import trustme
 from presenced.cli.connect.chain import connect
 from presenced.cli.connect.course import Step, Verdict
 from presenced.config.loading import load
+from presenced.core.ports import Clock
 from presenced.sim.exchange.ntlm import ExtendedProtection
 from presenced.sim.exchange.organisation import Organisation, SimulatedMailbox
 from presenced.sim.exchange.streaming import Pace
@@ -30,8 +31,12 @@ PBX_PASSWORD, EXCHANGE_PASSWORD = "pbx-secret", "exchange-secret"
 class Chain:
     """A world to check; change it before `check`."""
 
-    def __init__(self, folder: Path, *, keep_alive: timedelta = timedelta(seconds=2)) -> None:
-        self.clock = FakeClock(datetime.now(UTC))
+    def __init__(
+        self, folder: Path, *, keep_alive: timedelta = timedelta(seconds=2), clock: Clock | None = None
+    ) -> None:
+        """`clock`: the real one for a command that has its own; then `check` is not for use."""
+        self.turned = FakeClock(datetime.now(UTC))
+        self.clock = clock or self.turned
         self.folder = folder
         self.organisation = Organisation()
         self.organisation.add(SimulatedMailbox(ANN, aliases=("annie@example.com",)))
@@ -140,8 +145,8 @@ class Chain:
             for _ in range(4000):
                 if task.done():
                     break
-                await self.clock.advance(pace, turns=3)
-                await asyncio.sleep(0.003)
+                await self.turned.advance(pace, turns=3)
+                await self.turned.rest()
             self.failures = await asyncio.wait_for(task, 1)
         finally:
             task.cancel()
@@ -156,8 +161,8 @@ class Chain:
         for _ in range(1500):
             if condition():
                 return
-            await self.clock.advance(timedelta(seconds=0.25), turns=3)
-            await asyncio.sleep(0.002)
+            await self.turned.advance(timedelta(seconds=0.25), turns=3)
+            await self.turned.rest()
         pytest.fail("it never came to this")
 
     async def close(self) -> None:
@@ -167,8 +172,8 @@ class Chain:
                 await self._dialling
         closing = asyncio.create_task(self.pbx.close())
         while not closing.done():
-            await self.clock.advance(timedelta(seconds=1), turns=3)
-            await asyncio.sleep(0.002)
+            await self.turned.advance(timedelta(seconds=1), turns=3)
+            await self.turned.rest()
         if self.stage.exchange.port:
             await self.stage.close()
 

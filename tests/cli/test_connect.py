@@ -20,6 +20,7 @@ from presenced.cli.connect.network import in_words
 from presenced.cli.main import main
 from presenced.config.loading import load
 from presenced.core.replica import PbxUser
+from presenced.daemon.clock import SystemClock
 from presenced.daemon.supervisor import Supervisor
 from presenced.sim.exchange.faults import Trouble
 from presenced.sim.stage import USER
@@ -571,6 +572,23 @@ def test_the_command(tmp_path: Path) -> None:
     assert [one["verdict"] for one in told[:3]] == ["ok", "fail", "skip"]
     assert told[2]["seconds"] is None
     assert "planted" not in result.output + as_json.output
+
+
+async def test_the_command_when_all_is_well(tmp_path: Path) -> None:
+    chain = Chain(tmp_path, keep_alive=timedelta(milliseconds=200), clock=SystemClock())
+    await chain.open_exchange()
+    await chain.serve_pbx()
+    arguments = ["check", "-c", str(chain.write_ini()), "--connect"]
+    try:
+        text = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+        as_json = await asyncio.to_thread(CliRunner().invoke, main, [*arguments, "--json"])
+    finally:
+        await chain.close()
+    assert text.exit_code == 0, text.output
+    assert [line[:4] for line in text.stdout.splitlines()[:-1]] == ["ok  "] * 13
+    assert text.stdout.splitlines()[-1] == f"{tmp_path / 'presenced.ini'}: ok"
+    assert as_json.exit_code == 0
+    assert {json.loads(line)["verdict"] for line in as_json.stdout.splitlines()} == {"ok"}
 
 
 def test_user_is_for_connect(tmp_path: Path) -> None:

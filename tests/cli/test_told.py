@@ -20,9 +20,9 @@ from presenced.core.ports import CalendarDoorStatus, SignInStatus
 from presenced.daemon.questions import Questions
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
+from tests.daemon.asked import meeting
 from tests.daemon.doors import Running, settings_for, user
 from tests.daemon.scrape import START, busy_engine
-from tests.daemon.test_explain import meeting
 
 NOW = START + timedelta(seconds=5)
 

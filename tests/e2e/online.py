@@ -23,17 +23,19 @@ from presenced.config.loading import load
 from presenced.config.secrets import obtain_key
 from presenced.daemon.supervisor import Supervisor
 from presenced.daemon.surroundings import Surroundings
-from presenced.sim.bearer import ExchangeTokens
+from presenced.sim.bearer import ExchangeTokens, GraphTokens
 from presenced.sim.entra.federation import WorkloadIssuer
 from presenced.sim.entra.server import SimulatedEntra
 from presenced.sim.entra.tenants import (
     EXCHANGE,
+    GRAPH,
     Application,
     ClientSecret,
     FederatedCredential,
     Tenant,
     User,
 )
+from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import HOST, USER, Stage
 from presenced.store.sqlite import open_store
 from tests.e2e.test_main_job import World
@@ -52,7 +54,6 @@ master_pbx_name = master
 timezone = UTC
 
 [exchange]
-autodiscover_url = {autodiscover_url}
 tls_ca = {files.authority}
 {exchange}
 
@@ -79,10 +80,21 @@ class Kind(StrEnum):
     PEM = "cloud-app-only, PEM certificate"
     PFX = "cloud-app-only, PFX certificate"
     FEDERATED = "cloud-app-only, federated token file"
+    GRAPH = "graph, application"
+    GRAPH_ACCOUNT = "graph, delegated"
 
     @property
     def on_premises(self) -> bool:
         return self in {Kind.NTLM, Kind.BASIC}
+
+    @property
+    def delegated(self) -> bool:
+        """An account signs in, once."""
+        return self in {Kind.ACCOUNT, Kind.GRAPH_ACCOUNT}
+
+    @property
+    def graph(self) -> bool:
+        return self in {Kind.GRAPH, Kind.GRAPH_ACCOUNT}
 
 
 CREDENTIALS = {
@@ -90,6 +102,10 @@ CREDENTIALS = {
     Kind.BASIC: f"sync_type = on-premises\nuser = {USER}\npassword = file:{{folder}}/exchange-password\n"
     "authentication = basic",
     Kind.ACCOUNT: f"sync_type = cloud\nuser = {ACCOUNT}\nclient_id = {PUBLIC_APP}\ntenant_id = {TENANT}",
+    Kind.GRAPH: f"sync_type = graph\nclient_id = {APP}\ntenant_id = {TENANT}\npoll_seconds = 10\n"
+    "certificate = {folder}/own.pem",
+    Kind.GRAPH_ACCOUNT: f"sync_type = graph\ngraph_access = delegated\nuser = {ACCOUNT}\npoll_seconds = 10\n"
+    f"client_id = {PUBLIC_APP}\ntenant_id = {TENANT}",
     Kind.SECRET: "client_secret = file:{folder}/client-secret",
     Kind.PEM: "certificate = {folder}/own.pem",
     Kind.PFX: "certificate = {folder}/own.pfx\ncertificate_password = file:{folder}/pfx-password",
@@ -114,15 +130,21 @@ class Online(World):
                 secrets=[ClientSecret(self.secret)],
                 certificates=[self.own.certificate],
                 federated=[FederatedCredential(self.issuer.url, SUBJECT)],
-                roles={EXCHANGE: {"full_access_as_app"}},
+                roles={EXCHANGE: {"full_access_as_app"}, GRAPH: {"Calendars.Read", "User.ReadBasic.All"}},
             )
         )
-        scopes = {EXCHANGE: {"EWS.AccessAsUser.All"}}
+        scopes = {
+            EXCHANGE: {"EWS.AccessAsUser.All"},
+            GRAPH: {"Calendars.Read.Shared", "User.ReadBasic.All"},
+        }
         tenant.register(Application(PUBLIC_APP, public=True, scopes=scopes))
         self.account = tenant.employ(User(ACCOUNT))
         self.organisation.service_accounts.add(ACCOUNT)
         self.entra = SimulatedEntra(tenant, clock=self.clock)
         self.entra.grants.assertions.issuers[self.issuer.url] = self.issuer
+        self.graph = SimulatedGraph(
+            self.organisation, clock=self.clock, tokens=GraphTokens(self.entra.grants, TENANT)
+        )
         if not kind.on_premises:
             self.stage = Stage(
                 self.organisation,
@@ -137,9 +159,11 @@ class Online(World):
         await super().open_exchange()
         if not self.entra.base_url:
             await self.entra.start(self.stage.certificates.for_server())
+            await self.graph.start(HOST, 0, self.stage.certificates.for_server())
 
     async def close(self) -> None:
         await super().close()
+        await self.graph.stop()
         await self.entra.stop()
 
     @property
@@ -162,7 +186,7 @@ class Online(World):
         for name, content in SECRETS.items():
             self.keep(name, content)
         self.keep("client-secret", self.secret)
-        if self.kind is Kind.PEM:
+        if self.kind in {Kind.PEM, Kind.GRAPH}:
             self.keep("own.pem", self.own.key_pem + self.own.pem)
         if self.kind is Kind.PFX:
             lock = BestAvailableEncryption(b"open")
@@ -171,6 +195,8 @@ class Online(World):
         if self.kind is Kind.FEDERATED:
             self.issue_federated()
         exchange = CREDENTIALS[self.kind].format(folder=self.folder)
+        if not self.kind.graph:
+            exchange += f"\nautodiscover_url = {self.stage.exchange.base_url}"
         if "sync_type" not in exchange:
             exchange = f"sync_type = cloud-app-only\nclient_id = {APP}\ntenant_id = {TENANT}\n{exchange}"
         ini = self.folder / "presenced.ini"
@@ -180,7 +206,6 @@ class Online(World):
                 port=self.listens_at,
                 files=self.stage.certificates,
                 folder=self.folder,
-                autodiscover_url=self.stage.exchange.base_url,
                 exchange=exchange,
             )
         )
@@ -188,7 +213,7 @@ class Online(World):
 
     async def open_daemon(self) -> None:
         self.listens_at = self.port
-        around = Surroundings(authority_host=self.authority)
+        around = Surroundings(authority_host=self.authority, graph_root=self.graph.base_url)
         await self.start(Supervisor(load(self.write()), self.clock, surroundings=around))
 
     async def sign_in(self) -> str:

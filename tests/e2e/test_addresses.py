@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -61,7 +60,7 @@ class Place(World):
         """Time passes, in steps short enough for the sockets to keep up."""
         for _ in range(int(duration / timedelta(seconds=5))):
             await self.clock.advance(timedelta(seconds=5), turns=3)
-            await asyncio.sleep(0.002)
+            await self.clock.rest()
 
     def keeper(self, name: str) -> Keeper:
         assert self.supervisor.engine is not None

@@ -129,8 +129,8 @@ class World:
 
     def standing(self, name: str) -> tuple[MailboxState, str, str]:
         assert self.supervisor.engine is not None
-        keeper = self.supervisor.engine.roster.keepers[f"guid-{name}"]
-        return keeper.state, keeper.reason, keeper.remedy
+        keeper = self.supervisor.engine.roster.keepers.get(f"guid-{name}")
+        return (keeper.state, keeper.reason, keeper.remedy) if keeper else (MailboxState.UNRESOLVED, "", "")
 
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
         """Let time pass in small steps, and the sockets work, until it is so."""
@@ -138,7 +138,7 @@ class World:
             if condition():
                 return
             await self.clock.advance(timedelta(seconds=0.25), turns=3)
-            await asyncio.sleep(0.002)
+            await self.clock.rest()
         pytest.fail(f"it never came to this: {what or condition}")
 
     async def shows(self, **notes: str) -> None:

@@ -187,12 +187,12 @@ def name_of(element: etree._Element) -> str:
 
 def find(element: etree._Element, name: str) -> etree._Element | None:
     """The first descendant of this local name."""
-    return next((one for one in element.iter(etree.Element) if name_of(one) == name), None)
+    return next(element.iter(f"{{*}}{name}"), None)
 
 
 def children(element: etree._Element | None, name: str) -> Iterator[etree._Element]:
     """The children of this local name; none where there is no element."""
-    return (one for one in (element if element is not None else ()) if name_of(one) == name)
+    return iter(()) if element is None else element.iterchildren(f"{{*}}{name}")
 
 
 def child(element: etree._Element | None, *path: str) -> etree._Element | None:

@@ -88,6 +88,7 @@ def _parse(body: bytes) -> Element:
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
+        collect_ids=False,
     )
     root = etree.fromstring(body, parser)
     if root.getroottree().docinfo.doctype:

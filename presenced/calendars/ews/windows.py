@@ -55,7 +55,7 @@ class WindowReader:
     ) -> tuple[Appointment, ...]:
         """The port's `fetch_appointments`."""
         try:
-            found = await self._read(mailbox, span_of(window), zone)
+            found = await self._read(mailbox, span_of(window), zone, window)
             kept = [one for one in found if concerns(one, window)]
             if organizers:
                 kept = await self._with_organizers(mailbox, kept)
@@ -71,14 +71,17 @@ class WindowReader:
             raise self._caller.carried(mailbox.endpoint, problem) from problem
         return tuple(kept)
 
-    async def _read(self, mailbox: Mailbox, window: Window, zone: str) -> Iterable[Appointment]:
-        """All appointments of the window, halved as often as the server wants it."""
+    async def _read(
+        self, mailbox: Mailbox, window: Window, zone: str, wanted: Window
+    ) -> Iterable[Appointment]:
+        """All appointments of the window that may concern the wanted one; halved as often as the server
+        wants it."""
         found: dict[str, Appointment] = {}
         cut = False
         spans = [window]
         while spans:
             span = spans.pop()
-            part = await self._read_span(mailbox, span, zone)
+            part = await self._read_span(mailbox, span, zone, wanted)
             if part is None:
                 self._caller.counters["windows_halved"] += 1
                 middle = _middle(span)
@@ -95,13 +98,16 @@ class WindowReader:
             log.warning("appointments left out mailbox=%s because=more than fit an answer", mailbox.address)
         return found.values()
 
-    async def _read_span(self, mailbox: Mailbox, span: Window, zone: str) -> Found | None:
+    async def _read_span(self, mailbox: Mailbox, span: Window, zone: str, wanted: Window) -> Found | None:
         """One FindItem; None where the span must be halved."""
         halvable = span.end - span.start > SHORTEST
         body = codec.find_appointments(mailbox.address, span)
         try:
             found = await self._ask(
-                mailbox, "FindItem", body, lambda answer: read_appointments(answer, zone, codec.iana_zone)
+                mailbox,
+                "FindItem",
+                body,
+                lambda answer: read_appointments(answer, zone, codec.iana_zone, wanted),
             )
         except Refused as refusal:
             if halvable and recovery_for(refusal.trouble).step is Step.NARROW:

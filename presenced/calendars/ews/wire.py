@@ -29,6 +29,7 @@ from presenced.calendars.ews.envelope import (
     text_of,
 )
 from presenced.core.appointment import Appointment, Response, Sensitivity, ShowAs
+from presenced.core.window import Window
 from presenced.core.zones import zone_of
 
 ZoneNames = Callable[[str], str | None]
@@ -86,10 +87,11 @@ class _Garbled(Exception):
 # --- FindItem -----------------------------------------------------------------------------------
 
 
-def read_appointments(body: bytes, zone: str, zone_names: ZoneNames) -> Found:
+def read_appointments(body: bytes, zone: str, zone_names: ZoneNames, within: Window | None = None) -> Found:
     """The raw appointments of a FindItem answer; `zone` is the IANA name of the presence zone.
 
-    Raises Refused or Unreadable.
+    Timed ones that do not overlap `within` are passed over: the answer is wider than what was wanted, and
+    half of it need not be looked at closely. Raises Refused or Unreadable.
     """
     appointments: list[Appointment] = []
     odd: Counter[str] = Counter()
@@ -101,13 +103,17 @@ def read_appointments(body: bytes, zone: str, zone_names: ZoneNames) -> Found:
         complete &= folder.get("IncludesLastItemInRange", "true").lower() in _TRUE
         for item in children(folder, "Items"):
             try:
-                appointments.append(_appointment(item, zone, zone_names, odd))
+                appointment = _appointment(item, zone, zone_names, odd, within)
+                if appointment is not None:
+                    appointments.append(appointment)
             except (_Garbled, ValueError, OverflowError) as error:
                 odd[str(error) if isinstance(error, _Garbled) else "time out of range"] += 1
     return Found(tuple(appointments), complete, dict(odd) if odd else None)
 
 
-def _appointment(item: Element, zone: str, zone_names: ZoneNames, odd: Counter[str]) -> Appointment:
+def _appointment(
+    item: Element, zone: str, zone_names: ZoneNames, odd: Counter[str], within: Window | None
+) -> Appointment | None:
     if local(item.tag) != "CalendarItem":
         raise _Garbled("not a calendar item")
     fields = {local(one.tag): one for one in item}
@@ -120,6 +126,8 @@ def _appointment(item: Element, zone: str, zone_names: ZoneNames, odd: Counter[s
     if all_day:
         zones = _zones(fields.get("StartTimeZone"), zone, zone_names)
         start, end = as_utc_midnights(find_dates(start, end, zones))
+    elif within is not None and not within.overlaps(start, end):
+        return None
     return Appointment(
         id=item_id,
         start=start,
@@ -179,8 +187,9 @@ def _organizer(element: Element | None) -> str:
     mailbox = None if element is None else child(element, "Mailbox")
     if mailbox is None:
         return ""
-    address = text_of(mailbox, "EmailAddress")
-    if text_of(mailbox, "RoutingType").upper() in {"", "SMTP"} and "@" in address and address[0] != "/":
+    fields = {local(one.tag): one for one in mailbox}
+    address = _text(fields, "EmailAddress")
+    if _text(fields, "RoutingType").upper() in {"", "SMTP"} and "@" in address and address[0] != "/":
         return address
     return ""
 

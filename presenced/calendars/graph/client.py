@@ -79,6 +79,7 @@ class GraphDoor:
             pace,
             interval=settings.poll_interval,
             width=settings.requests_in_flight,
+            missed=self._missed,
         )
 
         self._desk = desk
@@ -133,6 +134,10 @@ class GraphDoor:
             self._poller.set_live(mailbox.address, live=live)
         else:
             self._poller.add(mailbox, find_user(mailbox, self._caller.root), live=live)
+
+    def _missed(self, address: str) -> None:
+        if self._subscriber is not None:
+            self._subscriber.doubt(address)
 
     def _notice(self, notice: Notice) -> None:
         address = self._subscriber.take(notice) if self._subscriber is not None else ""

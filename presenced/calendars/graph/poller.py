@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from presenced.calendars.alarm import Alarm
@@ -96,8 +96,11 @@ class Poller:
         *,
         interval: timedelta,
         width: int,
+        missed: Callable[[str], None] = lambda _address: None,
     ) -> None:
+        """`missed` is told of a mailbox that changed without the notice it should have sent."""
         self._caller, self._listener, self._clock, self._pace = caller, listener, clock, pace
+        self._missed = missed
         self._interval = interval
         self._width = max(width, 1)
         self._length = LENGTH
@@ -287,6 +290,9 @@ class Poller:
             return outcome, AT_ONCE
         if not one.told:
             outcome = Outcome.FRESH
+        if outcome is Outcome.CHANGED and one.live and not one.hinted:
+            self._caller.counters["changes_without_notice"] += 1
+            self._missed(one.address)
         one.told, one.failures = True, 0
         return outcome, self._after_hint(one, outcome)
 
@@ -336,6 +342,8 @@ class Poller:
         least: timedelta = timedelta(),
     ) -> timedelta | None:
         """Count it; tell the admin when it lasts, or at once where it won't pass by itself."""
+        if not self._is_current(one):
+            return None
         one.failures += 1
         asked = max(problem.retry_after or timedelta(), least)
         if at_once or one.failures == LASTING:

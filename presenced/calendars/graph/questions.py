@@ -16,7 +16,7 @@ from presenced.core.window import Window
 FIELDS = "id,subject,start,end,isAllDay,showAs,sensitivity,organizer,isCancelled,responseStatus,type"
 PAGE = 1000
 """appointments asked for on a page, the most there may be"""
-DELTA_PAGE = 50
+DELTA_PAGE = 25
 """Delta answers carry whole appointments, texts included, and twenty mailboxes share an answer."""
 IMMUTABLE = 'IdType="ImmutableId"'
 PREFER = f'{IMMUTABLE}, outlook.timezone="UTC"'

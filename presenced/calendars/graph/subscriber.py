@@ -36,6 +36,8 @@ WIDTH = 2
 """batches at a time: Graph shakes hands with us for each subscription it makes"""
 UNREACHABLE = "ValidationError"
 """the code for a notification URL that did not answer as it should"""
+YOUNG = timedelta(minutes=2)
+"""a subscription is not doubted so soon after it was made or renewed: notices may be late"""
 _CHORES = 20_000
 """subscriptions waiting to be ended; more are left to expire"""
 _PAGES = 500
@@ -131,6 +133,13 @@ class Subscriber:
             self._plan_at_once(one)
         return address
 
+    def doubt(self, address: str) -> None:
+        """A notice of this mailbox did not come: its subscription may be gone, and renewing it tells."""
+        one = self._wanted.get(address)
+        if one is None or one.lease is None or self._clock.now() - one.lease.granted_at < YOUNG:
+            return
+        self._plan_at_once(one)
+
     async def run(self) -> None:
         """Make and renew, until cancelled."""
         await self._find_leftovers()
@@ -168,7 +177,10 @@ class Subscriber:
         now = self._clock.now()
         if self._closed_until is not None and now < self._closed_until:
             for one in batch:
-                self._put_off(one, self._closed_until - now)
+                if one.lease is None:
+                    self._put_off(one, self._closed_until - now)
+            batch = [one for one in batch if one.lease is not None]  # renewing takes no handshake
+        if not batch:
             return
         wishes = [one.wish for one in batch]
         asked = [self._question(one, now) for one in batch]

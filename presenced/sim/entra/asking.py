@@ -85,17 +85,17 @@ def granted_roles(asked: Asked, application: Application, text: str) -> frozense
 
 
 def granted_scopes(asked: Asked, application: Application) -> frozenset[str]:
-    """The delegated permissions a token for a user carries; raises Refused where one was not consented to."""
+    """The delegated permissions a token for a user carries; raises Refused where one was not consented to.
+
+    Whatever was asked for, it is everything consented to at that resource.
+    """
     consented = frozenset(application.scopes.get(asked.resource.identifier, ()))
-    if asked.names == {DEFAULT}:
-        wanted = consented
-    else:
-        wanted = asked.names
-        if unknown := sorted(wanted - asked.resource.scopes):
-            raise Refused(650053, application.name, unknown[0], asked.resource.app_id)
-    if not wanted or wanted - consented:
+    wanted = asked.names - {DEFAULT}
+    if unknown := sorted(wanted - asked.resource.scopes):
+        raise Refused(650053, application.name, unknown[0], asked.resource.app_id)
+    if not consented or wanted - consented:
         raise Refused(65001, application.client_id, application.name)
-    return wanted
+    return consented
 
 
 def read_claims(text: str) -> ClaimsRequest:

@@ -46,7 +46,7 @@ RESOURCES = (
     Resource(
         GRAPH,
         "00000003-0000-0000-c000-000000000000",
-        frozenset({"Calendars.Read", "User.Read.All", "MailboxSettings.Read"}),
+        frozenset({"Calendars.Read", "User.Read.All", "User.ReadBasic.All", "MailboxSettings.Read"}),
         frozenset({"Calendars.Read", "Calendars.Read.Shared", "User.Read", "User.ReadBasic.All"}),
     ),
 )

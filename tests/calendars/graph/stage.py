@@ -220,9 +220,11 @@ class Scene:
         return Window(self.clock.now(), self.clock.now() + timedelta(hours=48))
 
 
-def resting(count: int = 0, *, seconds: float = 0.0, **settings: Any) -> Scene:
+def resting(
+    count: int = 0, *, seconds: float = 0.0, listener: Remembering | None = None, **settings: Any
+) -> Scene:
     """A door that only answers; three people, and `count` more."""
-    clock, organisation, listener = FakeClock(), Organisation(), Remembering()
+    clock, organisation, listener = FakeClock(), Organisation(), listener or Remembering()
     for address in (ANN, BOB, EVE, *(f"user{number:05}@example.com" for number in range(count))):
         organisation.add(SimulatedMailbox(address, zone="Europe/Berlin"))
     graph = SimulatedGraph(organisation, clock=clock, tokens=NoTokens())

@@ -169,6 +169,19 @@ async def test_a_subscription_that_vanished_without_a_word_is_made_again_at_its_
         assert len(subscriptions(scene)) == 1
 
 
+async def test_a_change_without_a_notice_makes_the_subscription_be_looked_at() -> None:
+    async with subscribing() as scene:
+        await follow(scene, ANN)
+        scene.graph.resources.subscriptions.drop(subscriptions(scene)[0].id)
+        scene.put(ANN, "fair")
+        await scene.pass_time(310)
+        assert scene.listener.take_changes() == [ANN]
+        assert len(subscriptions(scene)) == 1
+        scene.put(ANN, "call")
+        await scene.pass_time(1)
+        assert scene.listener.changes == [ANN]
+
+
 async def test_a_subscription_that_wants_a_fresh_token_goes_on_and_nothing_is_missed() -> None:
     async with subscribing() as scene:
         await follow(scene, ANN)

@@ -193,9 +193,9 @@ class House:
         }
         return await self.post(f"{tenant}/oauth2/v2.0/token", form | changes)
 
-    async def sign_in(self, tenant: str = TENANT) -> Answer:
+    async def sign_in(self, tenant: str = TENANT, scope: str = USER_SCOPE) -> Answer:
         """The whole sign-in of the user on a device."""
-        begun = (await self.begin_device(tenant)).told
+        begun = (await self.begin_device(tenant, scope=scope)).told
         self.entra.enter_code(begun["user_code"], self.user.upn)
         return await self.poll(begun["device_code"], tenant)
 

@@ -96,6 +96,11 @@ async def test_scopes_of_a_user(house: House, scope: str, code: int) -> None:
         assert answer.claims["aud"] == (GRAPH if "Shared" in scope else EXCHANGE)
 
 
+async def test_a_token_carries_all_that_was_consented_to(house: House) -> None:
+    house.public.scopes[EXCHANGE].add("Calendars.Read")
+    assert (await house.sign_in()).claims["scp"] == "Calendars.Read EWS.AccessAsUser.All"
+
+
 async def test_who_does_not_ask_for_offline_access_gets_no_refresh_token(house: House) -> None:
     begun = (await house.begin_device(scope=f"{EXCHANGE}/EWS.AccessAsUser.All")).told
     house.entra.enter_code(begun["user_code"], house.user.upn)

@@ -1,0 +1,173 @@
+"""The process of the daemon: the supervisor as `presenced run` composes it, and instruments beside it.
+
+Two things differ from `run`: the clock can be set forward, and the reads after midnight are spread over
+SPREAD instead of ten minutes. The instruments are one timer that notes how late it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from presenced.config.loading import load
+from presenced.daemon import watch
+from presenced.daemon.engine import Engine
+from presenced.daemon.logs import set_up_logging
+from presenced.daemon.supervisor import Supervisor
+from tests.bench.child import Answer, serve
+from tests.bench.clocks import JumpClock
+
+SPREAD = timedelta(minutes=3)
+"""longer jumps of the clock would look like silent streams"""
+_TICK = 0.005
+
+
+class Lag:
+    """How late the loop runs, and for how much of that it was computing itself."""
+
+    def __init__(self) -> None:
+        self.worst = self.worst_computing = 0.0
+
+    async def measure(self) -> None:
+        while True:
+            due, spent = time.perf_counter() + _TICK, time.thread_time()
+            await asyncio.sleep(_TICK)
+            late = time.perf_counter() - due
+            if late > self.worst:
+                self.worst = late
+                self.worst_computing = time.thread_time() - spent
+
+    def take(self) -> tuple[float, float]:
+        """Both in seconds, since the last time."""
+        taken = self.worst, self.worst_computing
+        self.worst = self.worst_computing = 0.0
+        return taken
+
+
+class Daemon:
+    """What the parent asks for, by the names of the methods."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._lag = Lag()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, *, ini: str, start: str) -> Answer:
+        """Compose the daemon from the ini file; the port it listens on for the PBX."""
+        watch.MIDNIGHT_SPREAD = SPREAD
+        self._clock = JumpClock(datetime.fromisoformat(start))
+        settings = load(Path(ini))
+        set_up_logging(settings.log)
+        self._supervisor = Supervisor(settings, self._clock)
+        self._tasks = [
+            asyncio.create_task(self._supervisor.run()),
+            asyncio.create_task(self._lag.measure()),
+        ]
+        await self._supervisor.ready.wait()
+        return {"port": self._supervisor.link.port}
+
+    @property
+    def _engine(self) -> Engine:
+        assert self._supervisor.engine is not None
+        return self._supervisor.engine
+
+    async def usage(self) -> Answer:
+        """Memory (bytes), processor time (seconds), bytes written, counters, and the lag since last asked."""
+        gc.collect()
+        memory = self._process.memory_full_info()
+        spent = self._process.cpu_times()
+        worst, computing = self._lag.take()
+        self._lag.take()
+        return {
+            "uss": memory.uss,
+            "rss": memory.rss,
+            "peak": _peak(),
+            "cpu": spent.user + spent.system,
+            "written": self._process.io_counters().write_bytes,
+            "lag": worst,
+            "lag_computing": computing,
+            "counters": dict(self._engine.counters()),
+        }
+
+    async def take_lag(self) -> Answer:
+        """The worst lag since last asked."""
+        worst, computing = self._lag.take()
+        return {"lag": worst, "lag_computing": computing, "at": time.monotonic()}
+
+    async def state(self) -> Answer:
+        """Whether there is anything left to do, and how far it has come."""
+        engine = self._engine
+        keepers = engine.roster.keepers.values()
+        waiting = {
+            "lookups": engine.resolving.waiting,
+            "reads": engine.watch.waiting,
+            "writes": engine.writer.waiting,
+            "chores": engine.chores.waiting,
+        }
+        return {
+            "users": len(keepers),
+            "read": sum(keeper.read_at is not None for keeper in keepers),
+            "written": sum(keeper.written is not None for keeper in keepers),
+            "followed": engine.watch.followed_count,
+            "silent": (self._clock.now() - (engine.watch.oldest_sign() or self._clock.now())).total_seconds(),
+            "waiting": waiting,
+            "idle": not any(waiting.values()),
+            "at": time.monotonic(),
+        }
+
+    async def jump(self, *, seconds: float) -> Answer:
+        """Set the clock forward; when that was."""
+        at = time.monotonic()
+        self._clock.jump(timedelta(seconds=seconds))
+        return {"at": at}
+
+    async def now(self) -> Answer:
+        """The daemon's time."""
+        return {"now": self._clock.now().isoformat()}
+
+    async def reload(self) -> Answer:
+        """Read the ini file again; seconds and processor seconds until that was done."""
+        spent, began = time.thread_time(), time.perf_counter()
+        wishes = self._supervisor._wishes
+        self._supervisor.reload()
+        while self._engine.settings is self._before or not wishes.empty():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        return {"seconds": time.perf_counter() - began, "computing": time.thread_time() - spent}
+
+    async def before_reload(self) -> Answer:
+        """Remember the settings in force."""
+        self._before = self._engine.settings
+        return {}
+
+    async def close(self) -> Answer:
+        """Stop orderly."""
+        self._supervisor.stop()
+        await asyncio.wait(self._tasks[:1], timeout=30)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        return {}
+
+
+def _peak() -> int:
+    """The most memory this process ever had resident (VmHWM, proc(5)), in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+async def main() -> None:
+    """Serve until the parent is done."""
+    daemon = Daemon()
+    names = ("open", "usage", "take_lag", "state", "jump", "now", "reload", "before_reload", "close")
+    await serve({name: getattr(daemon, name) for name in names})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,195 @@
+"""The process of the simulators: a whole Exchange on TLS and the PBX that dials the daemon.
+
+It also takes the time at both wires: when a change's notice is written to a stream, and when the
+SetPresence that shows it arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from presenced.sim.exchange.organisation import Item
+from presenced.sim.exchange.streaming import Pace
+from presenced.sim.pbx import SimulatedPbx
+from presenced.sim.pbx.state import PresenceWritten
+from presenced.sim.stage import HOST, USER, Stage
+from tests.bench import staff
+from tests.bench.child import Answer, serve
+from tests.bench.clocks import JumpClock
+
+PASSWORD = "bench-exchange"
+PBX_PASSWORD = "bench-pbx"
+KEEP_ALIVE = timedelta(seconds=10)
+"""often enough that no jump of the clock has to wait long for a sign of life"""
+PBX_NAME = "pbx-bench"
+_ID = re.compile(rb"SubscriptionId>([^<]+)<")
+
+
+class Simulators:
+    """What the parent asks for, by the names of the methods."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._dialling: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[None] | None = None
+        self._shown: set[str] = set()
+        self._writes = 0
+        self._last_write = 0.0
+        self._announced: dict[str, str] = {}
+        """mailbox -> title of a change whose notice is not on the wire yet"""
+        self._noticed: dict[str, float] = {}
+        """title -> when its notice was written"""
+        self._awaited: dict[str, str] = {}
+        """guid -> title that is to be shown"""
+        self._latencies: list[float] = []
+        self._turn = 0
+
+    async def open(self, *, mailboxes: int, folder: str, start: str) -> Answer:
+        """Listen; where, and with which authority."""
+        self._clock = JumpClock(datetime.fromisoformat(start))
+        self._stage = Stage(
+            staff.organisation(mailboxes),
+            self._clock,
+            Path(folder),
+            password=PASSWORD,
+            pace=Pace(keep_alive=KEEP_ALIVE),
+        )
+        await self._stage.open()
+        exchange = self._stage.exchange
+        exchange._around = replace(exchange._around, check=self._on_the_wire)
+        self._pbx = SimulatedPbx(
+            staff.users(mailboxes),
+            clock=self._clock,
+            name=PBX_NAME,
+            domain=staff.DOMAIN,
+            password=PBX_PASSWORD,
+            on_presence=self._arrived,
+        )
+        return {
+            "url": exchange.base_url,
+            "ews": exchange.ews_url,
+            "authority": str(self._stage.certificates.authority),
+            "user": USER,
+        }
+
+    async def dial(self, *, port: int) -> Answer:
+        """Let the PBX dial the daemon; the instant at which it begins."""
+        url = f"wss://{HOST}:{port}/{staff.DOMAIN}/presenced"
+        began = time.monotonic()
+        self._dialling = asyncio.create_task(
+            self._pbx.run_dialing(url, tls=self._stage.certificates.for_client())
+        )
+        return {"at": began}
+
+    async def hang_up(self) -> Answer:
+        """The PBX goes away for good."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.wait({self._dialling})
+        return {}
+
+    async def progress(self) -> Answer:
+        """Requests by operation, presences by now, the instant of the last one, processor time."""
+        spent = self._process.cpu_times()
+        return {
+            "requests": dict(self._stage.exchange.counters),
+            "shown": len(self._shown),
+            "writes": self._writes,
+            "last_write": self._last_write,
+            "cpu": spent.user + spent.system,
+            "rss": self._process.memory_info().rss,
+            "subscriptions": len(self._stage.exchange.subscriptions),
+            "bugs": [*self._pbx.client_bugs, *self._stage.exchange.client_bugs][:5],
+        }
+
+    async def jump(self, *, seconds: float) -> Answer:
+        """Set the clock forward; open streams look at it and show a sign of life."""
+        self._clock.jump(timedelta(seconds=seconds))
+        for stream in self._stage.exchange.subscriptions.streams:
+            stream.wake.set()
+        return {}
+
+    async def clear_up(self) -> Answer:
+        """Drop what other clients leave: subscriptions without a stream, and complaints about requests."""
+        self._stage.exchange.client_bugs.clear()
+        subscriptions = self._stage.exchange.subscriptions
+        for one in [one for one in subscriptions._by_id.values() if one.stream is None]:
+            subscriptions.drop(one)
+        return {}
+
+    # --- changes ---
+
+    async def begin_changes(self, *, rate: float, count: int, mailboxes: int) -> Answer:
+        """Change `count` calendars, each another one, at `rate` a second."""
+        self._latencies.clear()
+        self._noticed.clear()
+        self._awaited.clear()
+        self._changing = asyncio.create_task(self._change(rate, count, mailboxes))
+        return {}
+
+    async def end_changes(self, *, longest: float) -> Answer:
+        """Seconds from wire to wire of each, once all are shown; how many never were."""
+        deadline = time.monotonic() + longest
+        if self._changing is not None:
+            await self._changing
+        while self._awaited and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        return {"latencies": self._latencies, "missing": len(self._awaited)}
+
+    async def _change(self, rate: float, count: int, mailboxes: int) -> None:
+        began = time.monotonic()
+        self._turn += 1
+        stride = max(mailboxes // count, 1)
+        for number in range(count):
+            delay = began + number / rate - time.monotonic()
+            if delay > 0:
+                await asyncio.sleep(delay)
+            self._put((number * stride) % mailboxes, f"Change {self._turn}-{number}.")
+
+    def _put(self, number: int, title: str) -> None:
+        now = self._clock.now().replace(microsecond=0)
+        address = staff.address_of(number)
+        item = Item(f"change-{self._turn}", "1", title, now - timedelta(minutes=1), now + timedelta(hours=2))
+        self._awaited[staff.guid_of(number)] = title
+        self._announced[address] = title
+        self._stage.exchange.organisation.put(address, item)
+
+    def _on_the_wire(self, envelope: bytes) -> None:
+        if not self._announced:
+            return
+        now = time.monotonic()
+        by_id = self._stage.exchange.subscriptions._by_id
+        for found in _ID.findall(envelope):
+            subscription = by_id.get(found.decode())
+            title = None if subscription is None else self._announced.pop(subscription.mailbox, None)
+            if title is not None:
+                self._noticed[title] = now
+
+    def _arrived(self, written: PresenceWritten) -> None:
+        now = self._last_write = time.monotonic()
+        self._writes += 1
+        self._shown.add(written.guid)
+        self._pbx.writes.clear()
+        title = self._awaited.get(written.guid)
+        if title is not None and written.note.startswith(title):
+            del self._awaited[written.guid]
+            self._latencies.append(now - self._noticed[title])
+
+
+async def main() -> None:
+    """Serve until the parent is done."""
+    simulators = Simulators()
+    names = ("open", "dial", "hang_up", "progress", "jump", "clear_up", "begin_changes", "end_changes")
+    await serve({name: getattr(simulators, name) for name in names})
+    await simulators.hang_up()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
