@@ -208,7 +208,12 @@ def test_without_scripts(browser: Chromium, demo: Demo) -> None:
 
 def test_every_page_in_the_dark(browser: Chromium) -> None:
     browser.be(scheme="dark")
-    for name, path in (("dark", NORA), ("doors", "/doors"), ("requests", "/requests?door=exchange"), ("", "/writes")):
+    for name, path in (
+        ("dark", NORA),
+        ("doors", "/doors"),
+        ("requests", "/requests?door=exchange"),
+        ("", "/writes"),
+    ):
         browser.open(path)
         background = browser.find("body").value_of_css_property("background-color")
         assert background == "rgba(20, 23, 28, 1)"
