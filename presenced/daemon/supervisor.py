@@ -217,10 +217,12 @@ class Supervisor:
         try:
             new = load(Path(old.path))
         except ConfigProblems as wrong:
+            engine.mistakes = tuple(wrong.problems)
             for problem in wrong.problems:
                 log.error("%s", problem)
             log.error("the old settings stay in force because=%s", f"{old.path} has problems")
             return
+        engine.mistakes = ()
         changes = compare(old, new)
         self._settings = replace(new, store=replace(new.store, path=old.store.path))
         if changes.log:

@@ -232,6 +232,13 @@ def test_a_mapping_changed_in_the_file(browser: Chromium, demo: Demo) -> None:
         browser.open(MALLORY)
         browser.until(lambda: "busy = dnd" in browser.text(".decision"), "decided by the new table")
         browser.until(lambda: "the settings changed" in browser.text("table.writes"), "written because of it")
+        demo.ini.write_text(text.replace("busy = busy", "busy = bussy"))
+        browser.open("/mapping")
+        browser.find("form[action='/reload'] button").click()
+        browser.until(lambda: "line 13" in browser.text_of("/mapping", ".trouble"), "the mistake is told")
+        assert "did you mean busy?" in browser.text(".trouble")
+        assert "dnd" in browser.text(".settings"), "the old table stays in force"
+        assert browser.violations() == []
     finally:
         demo.ini.write_text(text)
 

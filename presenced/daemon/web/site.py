@@ -85,6 +85,7 @@ class Site:
             "times": times,
             "states": STATES,
             "causes": CAUSES,
+            "mistakes": self.engine.mistakes,
             "zone_name": self.settings.presence.timezone,
             "settings_folder": f"{PurePath(self.settings.path).parent}/",
             "settings_file": PurePath(self.settings.path).name,
