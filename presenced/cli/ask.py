@@ -17,7 +17,7 @@ from presenced.cli.configuration import load_or_exit
 from presenced.cli.endings import Failed
 from presenced.config.loading import load
 from presenced.config.problems import ConfigProblems
-from presenced.daemon.meeting_place import SERVICE_SOCKET, socket_of
+from presenced.daemon.answers.meeting_place import SERVICE_SOCKET, socket_of
 
 DEFAULT_INI = Path("/etc/presenced/presenced.ini")
 STORE_HEADER = "Presenced-Store"

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from presenced.config.problems import Problem
 from presenced.config.settings import Settings, SyncType
 from presenced.core.ports import CalendarDoor, Clock, DoorProblem, PbxDoor, Store
 from presenced.daemon.alerts.alerts import Alerts
@@ -44,6 +45,8 @@ class Engine:
         self, settings: Settings, store: Store, clock: Clock, pbx: Callable[[Roster], PbxDoor]
     ) -> None:
         self.settings = settings
+        self.mistakes: tuple[Problem, ...] = ()
+        """what keeps a changed settings file from being taken over; empty when it was"""
         self._store = store
         self._clock = clock
         self.pulse = Pulse(clock)

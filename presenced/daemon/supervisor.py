@@ -9,34 +9,29 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from presenced.calendars.discovery.finder import Finder
-from presenced.calendars.ews.client import EwsDoor
-from presenced.calendars.graph.client import GraphDoor, root_of
 from presenced.calendars.graph.notices import NoticeDesk
 from presenced.calendars.signin.token_cache import TokenCache
-from presenced.calendars.signin.tokens import open_tokens
-from presenced.calendars.transport.http_carrier import HttpCarrier
-from presenced.calendars.transport.record import RequestRecord
 from presenced.config.changes import Changes, compare
 from presenced.config.loading import load
 from presenced.config.problems import ConfigProblems, Problem
-from presenced.config.settings import ExchangeSettings, Settings, SyncType
-from presenced.core.ports import CalendarDoor, CalendarListener, Clock, DoorProblem, PbxListener
+from presenced.config.settings import Settings, SyncType
+from presenced.core.ports import Clock, DoorProblem, PbxListener
+from presenced.daemon.answers.control import Control
+from presenced.daemon.answers.meeting_place import is_service, socket_of
+from presenced.daemon.answers.questions import Questions
 from presenced.daemon.backoff import Backoff
+from presenced.daemon.calendar_door import calendar_factory
 from presenced.daemon.certificate import CertificateWatch
-from presenced.daemon.control import Control
-from presenced.daemon.engine import CalendarFactory, Engine
+from presenced.daemon.engine import Engine
 from presenced.daemon.logs import set_up_logging
-from presenced.daemon.meeting_place import is_service, socket_of
 from presenced.daemon.pulse import ServiceManager
-from presenced.daemon.questions import Questions
 from presenced.daemon.surroundings import REAL_WORLD, Surroundings
 from presenced.daemon.web.notices import NoticeBox
 from presenced.daemon.web.service import Web
@@ -49,46 +44,6 @@ STOP_WITHIN = timedelta(seconds=10)
 """daemon.md section Life, 4"""
 _RETRY = Backoff(first=timedelta(seconds=2), longest=timedelta(minutes=1))
 _LOOK_AT_FILE = timedelta(seconds=5)
-
-
-def calendar_factory(
-    settings: ExchangeSettings,
-    clock: Clock,
-    observe: Callable[[RequestRecord], None] | None = None,
-    *,
-    cache: TokenCache | None = None,
-    desk: NoticeDesk | None = None,
-    surroundings: Surroundings = REAL_WORLD,
-) -> CalendarFactory:
-    """How to open the calendar door these settings ask for; `observe` is told of every request.
-
-    `cache` is where an account's sign-in lies, `desk` where Graph's notices are handed in.
-    """
-    root = surroundings.graph_root or root_of(settings.cloud)
-    is_graph = settings.sync_type is SyncType.GRAPH
-
-    @asynccontextmanager
-    async def open_door(listener: CalendarListener) -> AsyncIterator[CalendarDoor]:
-        async with AsyncExitStack() as stack:
-            tokens = None
-            if settings.sync_type is not SyncType.ON_PREMISES:
-                host = surroundings.authority_host
-                tokens = await stack.enter_async_context(
-                    open_tokens(settings, clock, cache, authority_host=host)
-                )
-            carrier = await stack.enter_async_context(
-                HttpCarrier(
-                    settings, clock, token=tokens, trusted=(root,) if is_graph else (), observe=observe
-                )
-            )
-            sign_in = tokens.status if tokens is not None else None
-            if is_graph:
-                yield GraphDoor(settings, carrier, listener, clock, root=root, desk=desk, sign_in=sign_in)
-                return
-            finder = Finder(settings, carrier, clock)
-            yield EwsDoor(settings, carrier, finder, listener, clock, sign_in=sign_in)
-
-    return open_door
 
 
 class Supervisor:
@@ -201,17 +156,18 @@ class Supervisor:
         self._link = PbxLink(self._settings.pbx, roster, self._clock)
         return self._link
 
-    async def _keep_link(self, link: PbxLink) -> None:
-        """A link with new settings: what was good enough to load may still be impossible to open."""
+    async def _keep(self, what: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run it again and again: what was good enough to load may still be impossible to open."""
         failures = 0
         while True:
             try:
-                await link.run()
+                await run()
             except DoorProblem as problem:
                 failures += 1
                 pause = _RETRY.pause(failures)
                 log.error(
-                    "the PBX link can't open because=%s remedy=%s retry_in=%ds",
+                    "%s can't open because=%s remedy=%s retry_in=%ds",
+                    what,
                     problem.reason,
                     problem.remedy,
                     pause.total_seconds(),
@@ -219,31 +175,15 @@ class Supervisor:
                 await self._clock.sleep(pause)
 
     def _open_web(self, group: asyncio.TaskGroup) -> None:
+        """The status page; presences go on without it where its port can't be had."""
         if self._settings.web.listen is not None:
             self.web = self._new_web()
-            self._begin(group, "web", self._keep_web(self.web))
+            self._begin(group, "web", self._keep("the status page", self.web.run))
 
     def _notice_box(self) -> NoticeBox | None:
         """Notices come in where the page is, on a path of their own."""
         url = self._settings.exchange.notification_url
         return NoticeBox(url, self._desk) if url else None
-
-    async def _keep_web(self, page: Web) -> None:
-        """The status page; presences go on without it where its port can't be had."""
-        failures = 0
-        while True:
-            try:
-                await page.run()
-            except DoorProblem as problem:
-                failures += 1
-                pause = _RETRY.pause(failures)
-                log.error(
-                    "the status page can't open because=%s remedy=%s retry_in=%ds",
-                    problem.reason,
-                    problem.remedy,
-                    pause.total_seconds(),
-                )
-                await self._clock.sleep(pause)
 
     def _open_calendars(self, group: asyncio.TaskGroup, engine: Engine) -> None:
         exchange = self._settings.exchange
@@ -277,10 +217,12 @@ class Supervisor:
         try:
             new = load(Path(old.path))
         except ConfigProblems as wrong:
+            engine.mistakes = tuple(wrong.problems)
             for problem in wrong.problems:
                 log.error("%s", problem)
             log.error("the old settings stay in force because=%s", f"{old.path} has problems")
             return
+        engine.mistakes = ()
         changes = compare(old, new)
         self._settings = replace(new, store=replace(new.store, path=old.store.path))
         if changes.log:
@@ -289,7 +231,7 @@ class Supervisor:
         if changes.pbx:
             await self._end("pbx")
             engine.use_pbx(self._new_link(engine.roster))
-            self._begin(group, "pbx", self._keep_link(self._link))
+            self._begin(group, "pbx", self._keep("the PBX link", self._link.run))
         if changes.web:
             await self._end("web")
             self._open_web(group)

@@ -27,6 +27,12 @@ from tests.clock import FakeClock
 ANN = "ann@example.com"
 PBX_PASSWORD, EXCHANGE_PASSWORD = "pbx-secret", "exchange-secret"
 
+OK, FAIL, NOTE, SKIP = Verdict.OK, Verdict.FAIL, Verdict.NOTE, Verdict.SKIP
+EXCHANGE = tuple(
+    f"exchange {step}"
+    for step in ("dns", "tcp", "tls", "sign-in", "autodiscover", "impersonation", "read", "subscription")
+)
+
 
 class Chain:
     """A world to check; change it before `check`."""
@@ -187,3 +193,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def verdicts(steps: dict[str, list[Step]]) -> dict[str, Verdict]:
+    """Of the steps that were taken once."""
+    return {name: each[0].verdict for name, each in steps.items() if len(each) == 1}
+
+
+async def refused(chain: Chain, step: str, user: str = ANN, pace: float = 0.1) -> Step:
+    """Check; this step failed, and nothing that stands on it was tried."""
+    steps = await chain.check(user, pace=timedelta(seconds=pace))
+    [failed] = steps[step]
+    assert failed.verdict is FAIL, failed
+    assert failed.remedy
+    assert chain.failures == 1
+    after = EXCHANGE[EXCHANGE.index(step) + 1 :] if step in EXCHANGE else ()
+    assert {steps[name][0].verdict for name in after} <= {SKIP}
+    assert all(one.what.startswith("not tried: ") for name in after for one in steps[name])
+    return failed

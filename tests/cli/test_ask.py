@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from presenced.cli import ask
 from presenced.cli.main import main
-from presenced.daemon.control import STORE_HEADER
+from presenced.daemon.answers.control import STORE_HEADER
 
 INI = """\
 [pbx]

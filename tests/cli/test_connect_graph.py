@@ -13,6 +13,7 @@ import pytest
 
 from presenced.cli.connect.chain import connect
 from presenced.cli.connect.course import Step, Verdict
+from presenced.cli.connect.token import tell_scope
 from presenced.config.loading import load
 from presenced.daemon.surroundings import Surroundings
 from presenced.sim.exchange.organisation import Organisation, SimulatedMailbox
@@ -96,9 +97,14 @@ async def test_all_is_well(online: Online) -> None:
     exchange = [step for step in steps.values() if not step.name.startswith("pbx")]
     assert {step.verdict for step in exchange} == {OK}, exchange
     assert online.failures == 0
+    assert "every mailbox of the tenant" in steps["exchange scope"].what
     assert f"mailbox {ANN}" in steps["exchange autodiscover"].what
     assert steps["exchange read"].what == "0 appointments in the next 48 hours"
     assert steps["exchange subscription"].what.startswith("asked for changes every 60 s; notices to")
+
+
+def test_without_consent_the_scope_of_rbac_counts() -> None:
+    assert "RBAC for Applications says" in tell_scope(frozenset({"User.Read.All"})).what
 
 
 async def test_the_app_may_not_read_the_mailbox(online: Online) -> None:

@@ -17,12 +17,12 @@ from presenced.cli.status import FEW, parts
 from presenced.cli.terminal import ago, pairs, put, span, visible
 from presenced.core.appointment import ShowAs
 from presenced.core.ports import CalendarDoorStatus, SignInStatus
-from presenced.daemon.questions import Questions
+from presenced.daemon.answers.questions import Questions
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
-from tests.daemon.asked import meeting
+from tests.daemon.answers.asked import meeting
+from tests.daemon.answers.scrape import START, busy_engine
 from tests.daemon.doors import Running, settings_for, user
-from tests.daemon.scrape import START, busy_engine
 
 NOW = START + timedelta(seconds=5)
 

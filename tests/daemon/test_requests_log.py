@@ -10,7 +10,7 @@ import pytest
 from presenced.calendars.transport.http_carrier import HttpCarrier
 from presenced.calendars.transport.record import RequestRecord
 from presenced.config.settings import ExchangeSettings
-from presenced.daemon.questions import Questions, Unanswerable
+from presenced.daemon.answers.questions import Questions, Unanswerable
 from presenced.daemon.requests_log import KEPT, LoggedRequest, RequestsLog, Search, as_json
 from presenced.store.memory import MemoryStore
 from tests.calendars.site import Site

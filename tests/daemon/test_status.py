@@ -8,8 +8,8 @@ import pytest
 
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
+from tests.daemon.answers.scrape import busy_engine
 from tests.daemon.doors import Running, settings_for, user
-from tests.daemon.scrape import busy_engine
 
 USER_KEYS = {
     "guid",

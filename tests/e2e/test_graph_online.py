@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from presenced.calendars.signin.device import sign_in
+from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.loading import load
+from presenced.config.secrets import obtain_key
 from presenced.core.ports import MailboxState
 from presenced.daemon.supervisor import Supervisor
 from presenced.daemon.surroundings import Surroundings
@@ -22,7 +25,9 @@ from presenced.sim.graph.faults import Trouble
 from presenced.sim.graph.ports import Caller, TokenRefused
 from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import HOST, Certificates
-from tests.calendars.signin.authority import APP, SECRET, TENANT, Authority
+from presenced.store.sqlite import open_store
+from tests.calendars.signin.authority import ACCOUNT, APP, SECRET, TENANT, Authority
+from tests.calendars.signin.rushing import RushingClock
 from tests.clock import FakeClock
 from tests.e2e.test_main_job import World, item
 
@@ -43,7 +48,7 @@ sync_type = graph
 tls_ca = {files.authority}
 client_id = {app}
 tenant_id = {tenant}
-client_secret = file:{folder}/client-password
+{credential}
 {more}
 
 [store]
@@ -74,8 +79,8 @@ class Tokens:
             raise TokenRefused("Invalid audience.")
         if claims["number"] <= self.revoked:
             raise TokenRefused("Continuous access evaluation resulted in challenge.", claims=CLAIMS)
-        roles = frozenset({*claims.get("roles", ()), "User.ReadBasic.All"})
-        return Caller(APP, roles, calendars=self.calendars)
+        granted = {*claims.get("roles", ()), *claims.get("scp", "").split(), "User.ReadBasic.All"}
+        return Caller(APP, frozenset(granted), calendars=self.calendars)
 
     def revoke(self) -> None:
         """No token given out until now is good any more."""
@@ -115,6 +120,7 @@ class Online(World):
         self.listens_at = 0
         self.web = ""
         self.more = "poll_seconds = 10"
+        self.credential = f"client_secret = file:{folder}/client-password"
 
     async def open_exchange(self) -> None:
         await self.online.open()
@@ -128,7 +134,7 @@ class Online(World):
         ini.write_text(
             INI.format(
                 host=HOST, port=self.listens_at, files=self.online.certificates, folder=self.folder, app=APP,
-                tenant=TENANT, web=self.web, more=self.more,
+                tenant=TENANT, web=self.web, more=self.more, credential=self.credential,
             )
         )  # fmt: skip
         return ini
@@ -223,6 +229,24 @@ async def test_throttling_and_lost_tokens_cost_no_change(online: Online) -> None
     for name in ("ann", "bob", "eve"):
         online.organisation.put(f"{name}@example.com", item("meeting", -30, 300))
     await online.shows(**dict.fromkeys(("ann", "bob", "eve"), "Meeting until 13:00 #busy"))
+
+
+async def test_an_account_that_signed_in_once_polls(online: Online) -> None:
+    online.credential = f"graph_access = delegated\nuser = {ACCOUNT}"
+    obtain_key({"PRESENCED_KEY_FILE": str(online.folder / "presenced.key")})
+    online.listens_at = find_port()
+    exchange = load(online.write()).exchange
+    store = await open_store(online.folder / "store.db", online.clock)
+    cache = TokenCache(store, {"PRESENCED_KEY_FILE": str(online.folder / "presenced.key")})
+    host = online.online.authority.host
+    assert await sign_in(exchange, RushingClock(), cache, lambda _: None, authority_host=host) == ACCOUNT
+    await store.close()
+    online.organisation.put("ann@example.com", item("meeting", -30, 300))
+    await online.open_daemon()
+    online.open_pbx()
+    await online.shows(ann="Meeting until 13:00 #busy", bob="Free", eve="Free")
+    assert online.standing("ann")[0] is MailboxState.POLLED
+    assert len(online.online.graph.resources.subscriptions) == 0
 
 
 def find_port() -> int:

@@ -9,6 +9,7 @@ beyond the one for calendars, but finds primary addresses and principal names on
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from presenced.calendars.graph.recovery import Refused, Step, Trouble, in_words,
 from presenced.calendars.graph.wire import Answer, Unreadable, read_owner, read_people
 from presenced.calendars.problems import HOURLY, SOON
 from presenced.core.ports import Clock, Mailbox, Resolution
+
+log = logging.getLogger(__name__)
 
 _LONGEST_ADDRESS = 320
 
@@ -59,10 +62,19 @@ class Directory:
                 refused = {key: addresses[key] for key in addresses if key not in outcomes}
                 if not refused:
                     return
-                self._closed_until = self._clock.now() + HOURLY
-                self._caller.counters["directory_closed"] += 1
+                self._close()
                 addresses = refused
             await self._ask(addresses, outcomes, questions.owner, self._judge_owner)
+
+    def _close(self) -> None:
+        if not self._is_closed():
+            log.warning(
+                "the app may not read the directory, so users are found by sign-in name and primary address "
+                "only remedy=%s",
+                "grant User.Read.All (or User.ReadBasic.All) with the admin's consent",
+            )
+            self._caller.counters["directory_closed"] += 1
+        self._closed_until = self._clock.now() + HOURLY
 
     def _is_closed(self) -> bool:
         return self._closed_until is not None and self._clock.now() < self._closed_until
@@ -135,7 +147,7 @@ class Directory:
         if recovery.step is Step.BACK_OFF or trouble.status == 0 or trouble.status >= 500:
             problem = CarrierProblem("broken", in_words(trouble), retry_after=trouble.backoff)
             return Outcome(words, problem=problem, answered=False)
-        return Outcome(words)
+        return Outcome(f"{words}; {recovery.remedy}" if recovery.step is Step.BLOCK else words)
 
     def _locate(self, address: str, identity: str) -> Outcome:
         endpoint = self._caller.root + questions.user_path(identity)

@@ -177,7 +177,10 @@ class Subscriber:
         now = self._clock.now()
         if self._closed_until is not None and now < self._closed_until:
             for one in batch:
-                self._put_off(one, self._closed_until - now)
+                if one.lease is None:
+                    self._put_off(one, self._closed_until - now)
+            batch = [one for one in batch if one.lease is not None]  # renewing takes no handshake
+        if not batch:
             return
         wishes = [one.wish for one in batch]
         asked = [self._question(one, now) for one in batch]

@@ -24,6 +24,8 @@ from presenced.store.sqlite import open_store
 
 TOKEN = "exchange token"  # noqa: S105 - the name of a step
 
+SCOPE = "exchange scope"
+
 
 @asynccontextmanager
 async def tokens_for(
@@ -55,7 +57,21 @@ async def tokens_for(
             ends = "" if tokens.expires_at is None else f", good until {tokens.expires_at:%Y-%m-%d %H:%M} UTC"
             return Finding(f"token for client {exchange.client_id}{ends}")
 
-        yield opened[0] if await course.take(TOKEN, fetch) else None
+        granted = await course.take(TOKEN, fetch)
+        if granted and exchange.sync_type is SyncType.GRAPH and not is_delegated(exchange):
+            course.add(SCOPE, tell_scope(opened[0].status().permissions))
+        yield opened[0] if granted else None
+
+
+def tell_scope(permissions: frozenset[str]) -> Finding:
+    """Whose calendars the app may read: rights add up, so a consent in Entra makes any scope void."""
+    consented = sorted(one for one in permissions if one.startswith("Calendars.Read"))
+    if consented:
+        return Finding(
+            f"{', '.join(consented)} is consented to in Entra: the app may read every mailbox of the tenant, "
+            "whatever scope RBAC for Applications sets"
+        )
+    return Finding("no consent in Entra covers calendars: RBAC for Applications says whose may be read")
 
 
 async def _open_cache(settings: Settings, course: Course, stack: AsyncExitStack) -> TokenCache:

@@ -11,8 +11,7 @@ from presenced.calendars.ews import recovery as ews_recovery
 from presenced.calendars.ews.client import EwsDoor
 from presenced.calendars.ews.envelope import Refused as EwsRefused
 from presenced.calendars.graph import recovery as graph_recovery
-from presenced.calendars.graph.client import VERSION, GraphDoor
-from presenced.calendars.signin.clouds import CLOUDS
+from presenced.calendars.graph.client import GraphDoor, root_of
 from presenced.config.settings import ExchangeSettings, SyncType
 from presenced.core.ports import CalendarDoor, CalendarListener, Clock
 from presenced.daemon.surroundings import Surroundings
@@ -36,7 +35,7 @@ class Way:
 def way_of(exchange: ExchangeSettings, clock: Clock, surroundings: Surroundings) -> Way:
     """The way these settings ask for."""
     if exchange.sync_type is SyncType.GRAPH:
-        root = surroundings.graph_root or f"https://{CLOUDS[exchange.cloud].graph}/{VERSION}"
+        root = surroundings.graph_root or root_of(exchange.cloud)
         return graph_way(exchange, clock, root)
     return ews_way(exchange, clock)
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from presenced.core.ports import CalendarDoorStatus
-from presenced.daemon.health import examine
+from presenced.daemon.answers.health import examine
 from presenced.daemon.web.live import Regions
 from presenced.daemon.web.site import Site
 

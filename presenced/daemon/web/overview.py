@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from presenced.core.ports import MailboxState, StoreProblem
-from presenced.daemon.health import examine
+from presenced.daemon.answers.health import examine
 from presenced.daemon.web.listing import count_activities, count_states
 from presenced.daemon.web.live import Regions
 from presenced.daemon.web.site import Site, name_of

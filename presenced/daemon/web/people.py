@@ -11,7 +11,7 @@ from aiohttp import web
 
 from presenced.core.ports import StoreProblem, Write
 from presenced.core.presence import Presence
-from presenced.daemon.explain import explain
+from presenced.daemon.answers.explain import explain
 from presenced.daemon.keeper import Keeper
 from presenced.daemon.web.listing import SORTS, STATES, Query, count_states, select, state_of
 from presenced.daemon.web.live import Regions

@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from presenced.core.ports import StoreProblem
-from presenced.daemon.metrics import CONTENT_TYPE
-from presenced.daemon.questions import Unanswerable
+from presenced.daemon.answers.metrics import CONTENT_TYPE
+from presenced.daemon.answers.questions import Unanswerable
 from presenced.daemon.web.site import Site
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from presenced.core.ports import StoreProblem, Write
+from presenced.daemon.answers.sentences import CAUSES
 from presenced.daemon.requests_log import KEPT, Search
-from presenced.daemon.sentences import CAUSES
 from presenced.daemon.web.showing import NAMES
 from presenced.daemon.web.site import Site, name_of
 

@@ -11,8 +11,8 @@ from aiohttp import web
 from presenced.config.loading import MOST_BYTES
 from presenced.config.settings import WebSettings
 from presenced.core.ports import Clock, DoorProblem, Store
+from presenced.daemon.answers.questions import Questions
 from presenced.daemon.engine import Engine
-from presenced.daemon.questions import Questions
 from presenced.daemon.web.doors import Doors
 from presenced.daemon.web.guard import Guard, Handler
 from presenced.daemon.web.live import Live, Regions

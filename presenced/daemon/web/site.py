@@ -14,10 +14,10 @@ from presenced.config.settings import Settings
 from presenced.core.ports import Clock, Store, Write
 from presenced.core.presence import Presence
 from presenced.core.zones import zone_of
+from presenced.daemon.answers.questions import Questions
+from presenced.daemon.answers.sentences import CAUSES
 from presenced.daemon.engine import Engine
 from presenced.daemon.keeper import Keeper
-from presenced.daemon.questions import Questions
-from presenced.daemon.sentences import CAUSES
 from presenced.daemon.web.guard import FORM_TOKEN, Guard
 from presenced.daemon.web.listing import state_of
 from presenced.daemon.web.rendering import Rendering, Times
@@ -85,6 +85,7 @@ class Site:
             "times": times,
             "states": STATES,
             "causes": CAUSES,
+            "mistakes": self.engine.mistakes,
             "zone_name": self.settings.presence.timezone,
             "settings_folder": f"{PurePath(self.settings.path).parent}/",
             "settings_file": PurePath(self.settings.path).name,

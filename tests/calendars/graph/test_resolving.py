@@ -68,7 +68,9 @@ async def test_a_part_that_is_throttled_is_asked_again() -> None:
     assert scene.carrier.asked("users") == 3
 
 
-async def test_without_leave_to_read_the_directory_calendars_are_asked_for_their_owner() -> None:
+async def test_without_leave_to_read_the_directory_calendars_are_asked_for_their_owner(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     scene = resting()
     scene.carrier.caller = replace(APP, permissions=frozenset({"Calendars.Read"}))
     upn = "ann@example.onmicrosoft.com"
@@ -80,6 +82,20 @@ async def test_without_leave_to_read_the_directory_calendars_are_asked_for_their
     before = scene.carrier.asked("users")
     await scene.door.fetch_mailboxes([["ann@example.onmicrosoft.com"]])
     assert scene.carrier.asked("users") == before  # it is not asked for an hour
+    assert caplog.text.count("grant User.Read.All") == 1
+    await scene.clock.advance(timedelta(hours=1, minutes=1))
+    scene.carrier.caller = APP
+    (again,) = await scene.door.fetch_mailboxes([[ANN]])
+    assert again.mailbox is not None
+
+
+async def test_without_any_permission_the_admin_reads_what_to_grant() -> None:
+    scene = resting()
+    scene.carrier.caller = replace(APP, permissions=frozenset())
+    (found,) = await scene.door.fetch_mailboxes([[ANN]])
+    assert found.mailbox is None
+    assert "the app may not read this mailbox" in found.answers[0].outcome
+    assert "Calendars.Read" in found.answers[0].outcome
 
 
 @pytest.mark.parametrize(

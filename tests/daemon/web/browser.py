@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from presenced.config.settings import Address, Secret, Settings, WebSettings
-from presenced.daemon.questions import Questions
+from presenced.daemon.answers.questions import Questions
 from presenced.daemon.web.service import Web
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock

@@ -18,7 +18,7 @@ from presenced.core.ports import (
     PbxLinkStatus,
     StreamStatus,
 )
-from presenced.daemon.questions import Questions
+from presenced.daemon.answers.questions import Questions
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
 from tests.daemon.doors import Running, settings_for, user

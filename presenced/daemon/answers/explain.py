@@ -16,10 +16,10 @@ from presenced.core.mapping import Ignored
 from presenced.core.ports import Store, StoreProblem, Write
 from presenced.core.presence import Presence
 from presenced.core.reading import without_titles
+from presenced.daemon.answers.origin import Origin, Origins
+from presenced.daemon.answers.sentences import BEATEN, CAUSES, IGNORED, RULES
 from presenced.daemon.engine import Engine
 from presenced.daemon.keeper import Keeper
-from presenced.daemon.origin import Origin, Origins
-from presenced.daemon.sentences import BEATEN, CAUSES, IGNORED, RULES
 
 HIDDEN = "(hidden)"
 UNTITLED = "(no title)"

@@ -8,7 +8,7 @@ import pytest
 
 from presenced.config.settings import ExchangeSettings
 from presenced.core.ports import CalendarDoorStatus, DoorProblem, MailboxProblem, MailboxState
-from presenced.daemon.health import Health, examine
+from presenced.daemon.answers.health import Health, examine
 from presenced.daemon.pulse import STUCK_AFTER
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock

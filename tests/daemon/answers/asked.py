@@ -9,7 +9,7 @@ from typing import Any
 
 from presenced.config.settings import Settings
 from presenced.core.appointment import Appointment
-from presenced.daemon.questions import Questions
+from presenced.daemon.answers.questions import Questions
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
 from tests.daemon.doors import Running, user

@@ -14,12 +14,12 @@ from pytz.tzinfo import BaseTzInfo
 
 from presenced.core.ports import Clock, Store
 from presenced.core.zones import from_wall
+from presenced.daemon.answers.explain import explain
+from presenced.daemon.answers.health import Health, examine
+from presenced.daemon.answers.metrics import Metrics
+from presenced.daemon.answers.who import NobodyMeant, SeveralMeant, find_user
 from presenced.daemon.engine import Engine
-from presenced.daemon.explain import explain
-from presenced.daemon.health import Health, examine
-from presenced.daemon.metrics import Metrics
 from presenced.daemon.requests_log import Search, as_json
-from presenced.daemon.who import NobodyMeant, SeveralMeant, find_user
 
 _MOST_REQUESTS = 4000
 _YEARS = range(1900, 9001)

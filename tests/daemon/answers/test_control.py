@@ -17,10 +17,10 @@ import aiohttp
 import pytest
 
 from presenced.core.ports import DoorProblem
-from presenced.daemon import questions as questions_module
-from presenced.daemon.control import STORE_HEADER, Control
-from presenced.daemon.meeting_place import bind, is_service, socket_of
-from presenced.daemon.questions import Questions
+from presenced.daemon.answers import questions as questions_module
+from presenced.daemon.answers.control import STORE_HEADER, Control
+from presenced.daemon.answers.meeting_place import bind, is_service, socket_of
+from presenced.daemon.answers.questions import Questions
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
 from tests.daemon.doors import Running, settings_for, user

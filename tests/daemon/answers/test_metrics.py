@@ -11,11 +11,11 @@ from prometheus_client import Metric
 
 from presenced.config.settings import ExchangeSettings
 from presenced.core.ports import CalendarDoorStatus, SignInStatus
-from presenced.daemon.metrics import MOST_WORDS
+from presenced.daemon.answers.metrics import MOST_WORDS
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
+from tests.daemon.answers.scrape import busy_engine, samples, scrape
 from tests.daemon.doors import Running, settings_for, user
-from tests.daemon.scrape import busy_engine, samples, scrape
 
 OURS = "presenced_"
 BASE_UNITS = ("_seconds", "_bytes", "_ratio")

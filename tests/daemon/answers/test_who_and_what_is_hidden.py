@@ -10,8 +10,8 @@ import pytest
 
 from presenced.config.settings import PresenceSettings, Settings, UserSection
 from presenced.core.appointment import Sensitivity, ShowAs
-from presenced.daemon.questions import Unanswerable
-from tests.daemon.asked import Asked, asked_with, meeting
+from presenced.daemon.answers.questions import Unanswerable
+from tests.daemon.answers.asked import Asked, asked_with, meeting
 from tests.daemon.doors import settings_for, user
 
 SECRET = "Takeover Globex"

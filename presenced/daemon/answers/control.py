@@ -16,9 +16,9 @@ from typing import Any
 from aiohttp import web
 
 from presenced.core.ports import DoorProblem
-from presenced.daemon.meeting_place import bind, unbind
-from presenced.daemon.metrics import CONTENT_TYPE
-from presenced.daemon.questions import Questions, Unanswerable
+from presenced.daemon.answers.meeting_place import bind, unbind
+from presenced.daemon.answers.metrics import CONTENT_TYPE
+from presenced.daemon.answers.questions import Questions, Unanswerable
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from presenced.core.appointment import Appointment, Response, ShowAs
 from presenced.core.decision import Rule
 from presenced.core.mapping import Ignored, MappingTable
 from presenced.core.ports import MailboxProblem, MailboxState, StoreProblem
-from tests.daemon.asked import Asked, all_day, asked_with, meeting
+from tests.daemon.answers.asked import Asked, all_day, asked_with, meeting
 from tests.daemon.doors import settings_for, user
 
 
