@@ -82,11 +82,13 @@ class Daemon:
 
     async def usage(self, *, collect: bool = False) -> Answer:
         """Memory (bytes), processor time (seconds), bytes written, counters, and the lag since last asked."""
+        worst, computing = self._lag.take()
         if collect:
             gc.collect()
         memory = self._process.memory_full_info()
         spent = self._process.cpu_times()
-        worst, computing = self._lag.take()
+        await asyncio.sleep(3 * _TICK)
+        self._lag.take()  # looking at the memory blocks the loop, too
         return {
             "uss": memory.uss,
             "rss": memory.rss,
