@@ -22,7 +22,7 @@ EVENING = datetime(2026, 11, 16, 23, 40, tzinfo=UTC)
 MIDNIGHT = EVENING.replace(hour=0, minute=0) + timedelta(days=1)
 FRESH = 30.0
 """seconds: a younger sign of life is later than the last jump"""
-_LOOK = 0.1
+_LOOK = 0.25
 """seconds between two looks at the daemon, which cost it a little"""
 LONGEST_JUMP = timedelta(seconds=200)
 """a longer one makes streams look silent"""
