@@ -1,5 +1,5 @@
 # make demo     the main job between a simulated PBX and a simulated Exchange (ARGS="--seconds 20 --json")
-# make test     all tests (ARGS="tests/core -x")
+# make test     all tests, on all cores (ARGS="tests/core -x")
 # make check    style, types, import contracts
 # make bench    the figures of docs/performance.md (ARGS="--mailboxes 1000 --only cold_start,midnight --json FILE")
 # make lock     new lock files after a change of dependencies in pyproject.toml
@@ -25,7 +25,7 @@ demo: $(VENV)/runs
 	@$(BIN)/python -m presenced demo $(ARGS)
 
 test: $(VENV)/tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/tests
 	$(BIN)/ruff format --check .
