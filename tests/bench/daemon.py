@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -196,6 +197,7 @@ async def main() -> None:
         *("windows", "reload", "close"),
     )
     await serve({name: getattr(daemon, name) for name in names})
+    os._exit(0)  # a daemon whose clock nobody turns any more would never come to an orderly end
 
 
 if __name__ == "__main__":
