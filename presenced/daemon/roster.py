@@ -51,6 +51,8 @@ class Roster:
         self.keepers: dict[str, Keeper] = {}
         self._sharing: dict[str, set[str]] = {}
         self.deadlines: Agenda[str] = Agenda(clock)
+        self._causes: dict[str, str] = {}
+        """why somebody's deadline is now, where it is not time that came"""
         self.rules_used: Counter[str] = Counter()
         """decisions by rule"""
         self.pbx: PbxIdentity | None = None
@@ -109,6 +111,7 @@ class Roster:
         if keeper is None:
             return
         self.deadlines.drop(guid)
+        self._causes.pop(guid, None)
         self._leave_mailbox(keeper)
         self.on_chore(lambda: self._store.drop_users([guid]))
 
@@ -188,6 +191,7 @@ class Roster:
         self.on_write(keeper.user.guid)
 
     def _decide(self, keeper: Keeper, now: datetime, cause: str) -> None:
+        self._causes.pop(keeper.user.guid, None)
         deadline = keeper.decide(now, cause)
         if deadline is None:
             self.deadlines.drop(keeper.user.guid)
@@ -202,14 +206,19 @@ class Roster:
             for guid in await self.deadlines.wait(_TOGETHER):
                 keeper = self.keepers.get(guid)
                 if keeper is not None:
-                    self.decide(keeper, "deadline")
+                    self.decide(keeper, self._causes.get(guid, "deadline"))
             beat()
-            await asyncio.sleep(0)  # at midnight everybody is due: let others work in between
+            await asyncio.sleep(
+                0
+            )  # at midnight and after a reload everybody is due: let others work in between
 
     # --- settings ---
 
     def apply(self, settings: Settings) -> set[str]:
-        """New settings, nobody's connection touched; the mailboxes that must be read again."""
+        """New settings, nobody's connection touched; the mailboxes that must be read again.
+
+        Everybody is decided anew by `run`, a few at a time.
+        """
         self._settings = settings
         self._rules.clear()
         to_read: set[str] = set()
@@ -218,7 +227,8 @@ class Roster:
             self._apply_settings(keeper)
             if keeper.admission != admission and keeper.mailbox is not None:
                 to_read.add(keeper.mailbox.address)
-            self.decide(keeper, "reload")
+            self._causes[keeper.user.guid] = "reload"
+            self.deadlines.put(keeper.user.guid, self._clock.now())
             self._look_up_if_due(keeper)
         return to_read
 
