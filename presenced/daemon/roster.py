@@ -120,7 +120,7 @@ class Roster:
             self.removed(guid)
         log.info("pbx replicated users=%d", len(guids))
         for keeper in self.keepers.values():
-            self.decide(keeper, "reconnect")
+            self._decide_soon(keeper, "reconnect")
 
     # --- mailboxes ---
 
@@ -200,6 +200,11 @@ class Roster:
         if keeper.decision is not None:
             self.rules_used[keeper.decision.because.rule] += 1
 
+    def _decide_soon(self, keeper: Keeper, cause: str) -> None:
+        """Where everybody must be decided anew: `run` takes a few at a time, and lets others work."""
+        self._causes[keeper.user.guid] = cause
+        self.deadlines.put(keeper.user.guid, self._clock.now())
+
     async def run(self, beat: Callable[[], None]) -> None:
         """Decide again at every deadline, until cancelled."""
         while True:
@@ -215,10 +220,7 @@ class Roster:
     # --- settings ---
 
     def apply(self, settings: Settings) -> set[str]:
-        """New settings, nobody's connection touched; the mailboxes that must be read again.
-
-        Everybody is decided anew by `run`, a few at a time.
-        """
+        """New settings, nobody's connection touched; the mailboxes that must be read again."""
         self._settings = settings
         self._rules.clear()
         to_read: set[str] = set()
@@ -227,8 +229,7 @@ class Roster:
             self._apply_settings(keeper)
             if keeper.admission != admission and keeper.mailbox is not None:
                 to_read.add(keeper.mailbox.address)
-            self._causes[keeper.user.guid] = "reload"
-            self.deadlines.put(keeper.user.guid, self._clock.now())
+            self._decide_soon(keeper, "reload")
             self._look_up_if_due(keeper)
         return to_read
 
