@@ -9,7 +9,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -18,6 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium_axe_python.axe import Axe
 
+T = TypeVar("T")
 CHROMIUM = shutil.which("chromium") or ""
 DRIVER = shutil.which("chromedriver") or ""
 PICTURES = os.environ.get("PRESENCED_PICTURES", "")
@@ -64,10 +65,21 @@ class Chromium:
         self.driver.get(self.url + path)
 
     def find(self, css: str) -> WebElement:
-        return self.driver.find_element(By.CSS_SELECTOR, css)
+        """The element, as soon as it is there: after a click another page may be on its way."""
+        return self._when_there(lambda: self.driver.find_element(By.CSS_SELECTOR, css))
 
     def text(self, css: str = "main") -> str:
-        return self.find(css).text
+        return self._when_there(lambda: self.driver.find_element(By.CSS_SELECTOR, css).text)
+
+    def _when_there(self, look: Callable[[], T], seconds: float = 20) -> T:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return look()
+            except WebDriverException:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.05)
 
     def text_of(self, path: str, css: str) -> str:
         """Of a page loaded anew."""
