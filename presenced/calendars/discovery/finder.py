@@ -155,7 +155,7 @@ class Finder:
         host = server.place.host
         match answer.code:
             case wire.NO_ERROR:
-                return self._locate(ask, answer, server)
+                return self._locate(ask, answer, host)
             case wire.REDIRECT_ADDRESS:
                 domain = find_domain(answer.target)
                 trail = ask.trail.follow(answer.target.strip()) if domain is not None else None
@@ -173,9 +173,9 @@ class Finder:
                 return replace(ask, via=found[0], trail=trail)
         return Outcome(f"{host}: " + ", ".join(part for part in (answer.code, answer.message) if part))
 
-    def _locate(self, ask: _Ask, answer: UserAnswer, server: Server) -> Outcome:
+    def _locate(self, ask: _Ask, answer: UserAnswer, host: str) -> Outcome:
         """The mailbox of an answer without error: its address, and the URL to use for it."""
-        said, host = answer.settings, server.place.host
+        said = answer.settings
         order = (wire.EXTERNAL, wire.INTERNAL)
         if self._settings.server == "internal":
             order = (wire.INTERNAL, wire.EXTERNAL)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -47,8 +48,12 @@ _KINDS = {"svc": Dialect.SOAP, "xml": Dialect.POX, "json": Dialect.JSON}
 def find_domain(address: str) -> str | None:
     """The domain of an e-mail address, as in DNS; None where this is no address one could ask for."""
     local, at, domain = address.strip().rpartition("@")
-    if not at or not _LOCAL.fullmatch(local):
-        return None
+    return _as_in_dns(domain) if at and _LOCAL.fullmatch(local) else None
+
+
+@lru_cache(maxsize=1000)
+def _as_in_dns(domain: str) -> str | None:
+    """Everybody shares a few domains, so the answers are kept."""
     try:
         ascii_domain = domain.casefold().encode("idna").decode("ascii").lower()
     except UnicodeError:

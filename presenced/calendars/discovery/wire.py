@@ -100,15 +100,16 @@ def parse_user_settings(body: bytes) -> SettingsAnswer:
 
 
 def _user(response: etree._Element) -> UserAnswer:
-    settings = {
-        name: value
-        for setting in children(child(response, "UserSettings"), "UserSetting")
-        if (name := text(setting, "Name")) and (value := text(setting, "Value"))
-    }
+    settings: dict[str, str] = {}
+    for setting in children(child(response, "UserSettings"), "UserSetting"):
+        said = _texts(setting)
+        if (name := said.get("Name")) and (value := said.get("Value")):
+            settings[name] = value
+    said = _texts(response)
     return UserAnswer(
-        text(response, "ErrorCode") or NO_ERROR,
+        said.get("ErrorCode") or NO_ERROR,
         _message(response, "ErrorMessage"),
-        text(response, "RedirectTarget"),
+        said.get("RedirectTarget", ""),
         settings,
     )
 
@@ -206,6 +207,11 @@ def text(element: etree._Element | None, name: str) -> str:
     """The text of the first child of this local name, "" where there is none."""
     found = child(element, name)
     return (found.text or "").strip() if found is not None else ""
+
+
+def _texts(element: etree._Element) -> dict[str, str]:
+    """The text of every child by local name, of the first where there are several."""
+    return {one.tag.rpartition("}")[2]: (one.text or "").strip() for one in reversed(element)}
 
 
 def start_envelope(
