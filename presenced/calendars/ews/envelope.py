@@ -29,6 +29,16 @@ UNREADABLE = "Unreadable"
 DYING = "SubscriptionsDying"
 """our name for a mailbox whose subscriptions die as soon as they are made"""
 
+_PARSER = etree.XMLParser(
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+    collect_ids=False,
+)
+"""keeps nothing from one answer to the next; lxml locks it where threads share it"""
 _UNFIT_REFERENCE = re.compile(rb"&#(?:[xX]0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F])|0*(?:[0-8]|1[124-9]|2\d|3[01]));")
 _UNFIT_BYTE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -81,16 +91,7 @@ def parse(body: bytes) -> Element:
 
 
 def _parse(body: bytes) -> Element:
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-        collect_ids=False,
-    )
-    root = etree.fromstring(body, parser)
+    root = etree.fromstring(body, _PARSER)
     if root.getroottree().docinfo.doctype:
         raise Unreadable("the answer holds a document type declaration")
     return root
