@@ -54,7 +54,8 @@ class _Writer(aiosqlite.Connection):
 
     async def commit_groups(self, groups: Sequence[Group]) -> list[int]:
         """All or nothing; for each group how many rows its last statement changed."""
-        return await self._execute(_transact, self._conn, groups)
+        changed: list[int] = await self._execute(_transact, self._conn, groups)  # type: ignore[no-untyped-call]
+        return changed
 
 
 def _transact(connection: sqlite3.Connection, groups: Sequence[Group]) -> list[int]:
@@ -302,7 +303,8 @@ async def peek_users(path: Path, most: int = 50) -> Sequence[PbxUser]:
 
 
 async def _connect(path: Path) -> SqliteStore:
-    writer = await _Writer(partial(sqlite3.connect, path, isolation_level=None), iter_chunk_size=CHUNK)
+    writer = _Writer(partial(sqlite3.connect, path, isolation_level=None), iter_chunk_size=CHUNK)
+    await writer
     try:
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
             await writer.execute_fetchall(f"PRAGMA {pragma}")
