@@ -32,6 +32,7 @@ class Keeper:
         "cause",
         "decision",
         "failures",
+        "kept",
         "mailbox",
         "mapping",
         "noticed_at",
@@ -56,6 +57,8 @@ class Keeper:
         self.admission = admission
         self.sync = sync
         """whether the settings let this user's calendar be followed"""
+        self.kept = False
+        """whether the store knows the user"""
         self.mailbox: Mailbox | None = None
         self.resolved_at: datetime | None = None
         self.state = MailboxState.UNRESOLVED
@@ -80,6 +83,7 @@ class Keeper:
 
     def restore(self, stored: StoredUser) -> None:
         """Take over what was kept before a restart."""
+        self.kept = True
         self.mailbox = stored.mailbox
         self.resolved_at = stored.resolved_at
         self.state = stored.state

@@ -101,7 +101,7 @@ class Roster:
             self._apply_settings(keeper)
             if addresses_changed:
                 keeper.resolved_at = None
-        self.on_chore(lambda: self._store.keep_user(user))
+        self.on_chore(lambda: self._keep_user(keeper, user))
         self.decide(keeper, "pbx-row")
         self._look_up_if_due(keeper)
 
@@ -162,8 +162,8 @@ class Roster:
         now = self._clock.now()
         for keeper in self.sharing(address):
             appointments = admit(raw, window, keeper.admission)
-            if keeper.window is None:
-                await self._store.keep_user(keeper.user)  # what is kept of an unknown user is dropped
+            if not keeper.kept:  # what is kept of an unknown user is dropped
+                await self._keep_user(keeper, keeper.user)
             if keeper.appointments != appointments or keeper.window is None:
                 await self._store.keep_appointments(keeper.user.guid, appointments, window, now)
             else:
@@ -297,6 +297,10 @@ class Roster:
         if not others:
             self._sharing.pop(mailbox.address, None)
             self.on_orphaned(mailbox.address)
+
+    async def _keep_user(self, keeper: Keeper, user: PbxUser) -> None:
+        await self._store.keep_user(user)
+        keeper.kept = True
 
     def _keep_mailbox(self, keeper: Keeper) -> None:
         guid, mailbox, state = keeper.user.guid, keeper.mailbox, keeper.state

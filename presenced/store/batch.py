@@ -1,19 +1,23 @@
 """Puts the changes of many callers into few statements.
 
-Callers change one user each, at midnight thousands at once; SQLite is quick when the same statement runs
-over many rows, and slow when every row is a trip of its own to its thread. Changes of different users may
-swap places inside one transaction, changes of the same user may not: `merge` keeps to that.
+Callers change one user each, at midnight thousands at once; SQLite is quick when one run of a statement
+takes many rows, and slow when every row is a run of its own: between two runs its thread waits for its turn
+at the interpreter, which the loop may hold. Changes of different users may swap places inside one
+transaction, changes of the same user may not: `merge` keeps to that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from typing import TypeAlias
 
 Value: TypeAlias = str | int | bytes | None
 Row: TypeAlias = tuple[Value, ...]
-"""the parameters of one run of a statement"""
+_SIZES = (64, 32, 16, 8, 4, 2, 1)
+"""rows in one run: few different ones, so that every statement is prepared once"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +70,19 @@ def _place(groups: Sequence[Group], change: Change, earliest: int) -> int:
         if groups[place].statements == change.statements:
             return place
     return len(groups)
+
+
+def runs(statement: str, rows: Sequence[Row]) -> Iterator[tuple[str, list[Value]]]:
+    """The fewest runs that take all rows in order: SQL for so many of them, and their parameters."""
+    place = 0
+    for size in _SIZES:
+        while len(rows) - place >= size:
+            some = rows[place : place + size]
+            yield _for_rows(statement, size, len(some[0])), list(chain.from_iterable(some))
+            place += size
+
+
+@cache
+def _for_rows(statement: str, rows: int, width: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return statement.format(rows=", ".join([row] * rows))

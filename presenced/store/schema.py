@@ -22,43 +22,36 @@ from presenced.store.batch import Change, Row, Value
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-# the guid comes once more as the last parameter
-_IF_USER = "WHERE EXISTS (SELECT 1 FROM users WHERE guid = ?)"
+# `{rows}` stands for as many rows of parameters as a run takes (batch.py)
+_IF_USER = "SELECT * FROM (VALUES {rows}) WHERE column1 IN (SELECT guid FROM users)"
 
 KEEP_USER = """
-    INSERT INTO users (guid, sip, cn, dn, node, loc, addresses) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO users (guid, sip, cn, dn, node, loc, addresses) SELECT * FROM (VALUES {rows}) WHERE true
     ON CONFLICT (guid) DO UPDATE SET sip = excluded.sip, cn = excluded.cn, dn = excluded.dn,
     node = excluded.node, loc = excluded.loc, addresses = excluded.addresses"""
-DROP_USER = "DELETE FROM users WHERE guid = ?"
+DROP_USER = "DELETE FROM users WHERE guid IN (VALUES {rows})"
 KEEP_MAILBOX = f"""
-    INSERT INTO mailboxes (guid, address, endpoint, grouping, state, reason, resolved_at)
-    SELECT ?, ?, ?, ?, ?, ?, ? {_IF_USER}
+    INSERT INTO mailboxes (guid, address, endpoint, grouping, state, reason, resolved_at) {_IF_USER}
     ON CONFLICT (guid) DO UPDATE SET address = excluded.address, endpoint = excluded.endpoint,
     grouping = excluded.grouping, state = excluded.state, reason = excluded.reason,
     resolved_at = excluded.resolved_at"""
 KEEP_WINDOW = f"""
-    INSERT INTO windows (guid, window_start, window_end, read_at) SELECT ?, ?, ?, ? {_IF_USER}
+    INSERT INTO windows (guid, window_start, window_end, read_at) {_IF_USER}
     ON CONFLICT (guid) DO UPDATE SET window_start = excluded.window_start,
     window_end = excluded.window_end, read_at = excluded.read_at"""
-DROP_APPOINTMENTS = "DELETE FROM appointments WHERE guid = ?"
+DROP_APPOINTMENTS = "DELETE FROM appointments WHERE guid IN (VALUES {rows})"
 KEEP_APPOINTMENT = f"""
     INSERT INTO appointments (guid, place, id, starts, ends, show_as, subject, all_day, sensitivity,
-    organizer, cancelled, response, prioritized, ordering)
-    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? {_IF_USER}"""
-FORGET_PRESENCE = f"""
-    INSERT INTO presences (guid, activity, note) SELECT ?, NULL, NULL {_IF_USER}
-    ON CONFLICT (guid) DO UPDATE SET activity = NULL, note = NULL"""
+    organizer, cancelled, response, prioritized, ordering) {_IF_USER}"""
 KEEP_PRESENCE = f"""
-    INSERT INTO presences (guid, activity, note) SELECT ?, ?, ? {_IF_USER}
+    INSERT INTO presences (guid, activity, note) {_IF_USER}
     ON CONFLICT (guid) DO UPDATE SET activity = excluded.activity, note = excluded.note"""
-RECORD_WRITE = """
-    INSERT INTO writes (number, guid, at, activity, note, cause, rule, error)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-FORGET_WRITES = "DELETE FROM writes WHERE at < ?"
+RECORD_WRITE = "INSERT INTO writes (number, guid, at, activity, note, cause, rule, error) VALUES {rows}"
+FORGET_WRITES = "DELETE FROM writes WHERE at < {rows}"
 KEEP_VALUE = """
-    INSERT INTO named_values (name, value) VALUES (?, ?)
+    INSERT INTO named_values (name, value) VALUES {rows}
     ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
-DROP_VALUE = "DELETE FROM named_values WHERE name = ?"
+DROP_VALUE = "DELETE FROM named_values WHERE name IN (VALUES {rows})"
 
 FETCH_USERS = """
     SELECT u.guid, sip, cn, dn, node, loc, addresses, address, endpoint, grouping, state, reason,
@@ -89,14 +82,14 @@ def mailbox_kept(
 ) -> Change:
     """`keep_mailbox`."""
     where: Row = (None, "", "") if mailbox is None else (mailbox.address, mailbox.endpoint, mailbox.group)
-    row: Row = (guid, *where, state.value, reason, instant(at), guid)
+    row: Row = (guid, *where, state.value, reason, instant(at))
     return Change((KEEP_MAILBOX,), ([row],), (guid,))
 
 
 def appointments_kept(guid: str, appointments: Sequence[Appointment], window: Window, at: datetime) -> Change:
     """`keep_appointments`: the old ones go and the new ones come in one transaction."""
     rows = [_appointment_row(guid, place, one) for place, one in enumerate(appointments)]
-    read: Row = (guid, instant(window.start), instant(window.end), instant(at), guid)
+    read: Row = (guid, instant(window.start), instant(window.end), instant(at))
     return Change(
         (DROP_APPOINTMENTS, KEEP_APPOINTMENT, KEEP_WINDOW),
         ([(guid,)], rows, [read]),
@@ -106,18 +99,29 @@ def appointments_kept(guid: str, appointments: Sequence[Appointment], window: Wi
 
 def write_expected(guid: str) -> Change:
     """`expect_write`."""
-    return Change((FORGET_PRESENCE,), ([(guid, guid)],), (guid,))
+    return Change((KEEP_PRESENCE,), ([_unknown(guid)],), (guid,))
 
 
 def write_kept(write: Write, number: int) -> Change:
     """`keep_write`; `number` grows from write to write and breaks ties of time."""
-    presence: Row = (write.presence.activity, write.presence.note)
-    record: Row = (number, write.guid, instant(write.at), *presence, write.cause, write.rule, write.error)
-    if write.error:
-        return Change((RECORD_WRITE, FORGET_PRESENCE), ([record], [(write.guid, write.guid)]), (write.guid,))
-    return Change(
-        (RECORD_WRITE, KEEP_PRESENCE), ([record], [(write.guid, *presence, write.guid)]), (write.guid,)
+    activity, note = write.presence.activity, write.presence.note
+    record: Row = (
+        number,
+        write.guid,
+        instant(write.at),
+        activity,
+        note,
+        write.cause,
+        write.rule,
+        write.error,
     )
+    known: Row = _unknown(write.guid) if write.error else (write.guid, activity, note)
+    return Change((RECORD_WRITE, KEEP_PRESENCE), ([record], [known]), (write.guid,))
+
+
+def _unknown(guid: str) -> Row:
+    """What the PBX has may be anything."""
+    return guid, None, None
 
 
 def writes_forgotten(before: datetime) -> Change:
@@ -225,5 +229,4 @@ def _appointment_row(guid: str, place: int, one: Appointment) -> Row:
         one.response.value,
         int(one.prioritized),
         one.order,
-        guid,
     )

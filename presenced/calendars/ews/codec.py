@@ -254,7 +254,7 @@ def resolve_name(address: str, *, as_whom: str = "") -> bytes:
 
 
 def _instant(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 # --- what exchangelib knows ---------------------------------------------------------------------

@@ -8,12 +8,12 @@ so that a hundred open streams starve no request.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from presenced import __version__
@@ -38,11 +38,7 @@ UNNAMED_HOLD = timedelta(seconds=10)
 """for a 429 that does not say how long"""
 _BUSY = (429, 503)
 
-
-class _Note(Protocol):
-    """Takes down how an exchange ended."""
-
-    def __call__(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None: ...
+T = TypeVar("T", Reply, Answer)
 
 
 class HttpCarrier:
@@ -111,15 +107,17 @@ class HttpCarrier:
         """
         request = Request(method, url, find_origin(url), body, headers or {})
         sign_in = self._sign_in if signed_in else None
-        with self._counting("requests"):
+        self._counts["requests"] += 1
+        try:
             async with self._limits.admit(budget):
                 self._in_flight += 1
                 try:
-                    with self._watching(request, budget) as note:
-                        reply = await self._exchange(request, sign_in, within or WITHIN)
-                        note(reply.status, reply.headers, reply.body)
+                    reply = await self._exchange(request, sign_in, within or WITHIN, budget)
                 finally:
                     self._in_flight -= 1
+        except CarrierProblem as problem:
+            self._counts[f"errors_{problem.kind}"] += 1
+            raise
         self._heed(reply.status, reply.headers, budget)
         return reply
 
@@ -137,16 +135,16 @@ class HttpCarrier:
         request = Request(
             "POST", url, find_origin(url), body, {"Accept-Encoding": "identity", **(headers or {})}
         )
-        with self._counting("streams"):
+        self._counts["streams"] += 1
+        try:
             await self._limits.wait_out(budget)
             pinned = self._sign_in is not None and self._sign_in.pinned
             lane = self._new_lane(pinned=True) if pinned else self._get_shared()
             self._streams += 1
             answer: Answer | None = None
             try:
-                with self._watching(request, budget) as note:
-                    answer = await self._open(lane, request, self._sign_in, opening_within or WITHIN)
-                    note(answer.status, answer.headers)
+                opening = self._open(lane, request, self._sign_in)
+                answer = await self._watch(opening, request, opening_within or WITHIN, budget)
                 self._heed(answer.status, answer.headers, budget)
                 yield self._transcript.follow(answer, request.url) if self._transcript else answer
             finally:
@@ -155,6 +153,9 @@ class HttpCarrier:
                     answer.close()
                 if pinned:
                     await lane.close()
+        except CarrierProblem as problem:
+            self._counts[f"errors_{problem.kind}"] += 1
+            raise
 
     def hold(self, budget: str, duration: timedelta) -> None:
         """Back off: no request of this budget until `duration` has passed (a longer hold stays)."""
@@ -175,41 +176,76 @@ class HttpCarrier:
             "queues": self._limits.queues,
         }
 
-    async def _exchange(self, request: Request, sign_in: SignIn | None, within: timedelta) -> Reply:
+    async def _exchange(
+        self, request: Request, sign_in: SignIn | None, within: timedelta, budget: str
+    ) -> Reply:
         pinned = sign_in is not None and sign_in.pinned
         lane = self._take(request.origin) if pinned else self._get_shared()
         try:
-            async with self._limit(request, within):
-                answer = await self._open_now(lane, request, sign_in)
-                body = await answer.read(LARGEST_ANSWER)
+            return await self._watch(self._ask(lane, request, sign_in), request, within, budget)
         finally:
             if pinned:
                 self._idle.append(lane)
+
+    async def _ask(self, lane: Lane, request: Request, sign_in: SignIn | None) -> Reply:
+        answer = await self._open(lane, request, sign_in)
+        body = await answer.read(LARGEST_ANSWER)
         reply = Reply(answer.status, answer.headers, body, answer.cookies)
         if self._transcript:
             self._transcript.write_answer(request.url, reply.status, reply.headers, body)
         return reply
 
-    async def _open(self, lane: Lane, request: Request, sign_in: SignIn | None, within: timedelta) -> Answer:
-        async with self._limit(request, within):
-            return await self._open_now(lane, request, sign_in)
-
-    async def _open_now(self, lane: Lane, request: Request, sign_in: SignIn | None) -> Answer:
+    async def _open(self, lane: Lane, request: Request, sign_in: SignIn | None) -> Answer:
         if self._transcript:
             self._transcript.write_request(request.method, request.url, request.headers, request.body)
         return await (lane.open(request) if sign_in is None else sign_in.open(lane, request))
 
-    @asynccontextmanager
-    async def _limit(self, request: Request, within: timedelta) -> AsyncIterator[None]:
+    async def _watch(self, work: Awaitable[T], request: Request, within: timedelta, budget: str) -> T:
+        """Await it for so long, and tell the observer how it went: the one place every exchange passes."""
+        began = self._clock.now()
         try:
             async with self._clock.timeout(within):
-                yield
-        except TimeoutError as problem:
+                outcome = await work
+        except TimeoutError as late:
+            self._tell(request, budget, began, problem="timeout")
             raise CarrierProblem(
                 "timeout",
                 f"{request.origin} did not answer within {within.total_seconds():g} s",
                 remedy="look at the load of the server and at the network between",
-            ) from problem
+            ) from late
+        except CarrierProblem as problem:
+            self._tell(request, budget, began, problem=problem.kind)
+            raise
+        self._tell(request, budget, began, outcome)
+        return outcome
+
+    def _tell(
+        self,
+        request: Request,
+        budget: str,
+        began: datetime,
+        outcome: Reply | Answer | None = None,
+        problem: str = "",
+    ) -> None:
+        if self._observe is None:
+            return
+        body = outcome.body if isinstance(outcome, Reply) else b""
+        shown = self._transcript is not None
+        self._observe(
+            RequestRecord(
+                began,
+                budget,
+                urlsplit(request.url).path,
+                outcome.status if outcome else 0,
+                self._clock.now() - began,
+                outcome.headers.get("request-id", "") if outcome else "",
+                problem,
+                operation_of(request.body),
+                code_of(body),
+                excerpt(request.body) if shown else "",
+                excerpt(body) if shown else "",
+            )
+        )
 
     def _take(self, origin: str) -> Lane:
         """A pinned lane nobody uses, best one that is signed in there; there are as many as slots."""
@@ -240,52 +276,6 @@ class HttpCarrier:
             asked = UNNAMED_HOLD
         if asked is not None:
             self.hold(budget, min(max(asked, SHORTEST_HOLD), LONGEST_HOLD))
-
-    @contextmanager
-    def _counting(self, what: str) -> Iterator[None]:
-        self._counts[what] += 1
-        try:
-            yield
-        except CarrierProblem as problem:
-            self._counts[f"errors_{problem.kind}"] += 1
-            raise
-
-    @contextmanager
-    def _watching(self, request: Request, budget: str) -> Iterator[_Note]:
-        """Tell the observer how it went: the one place every exchange passes."""
-        if self._observe is None:
-            yield _nobody_listens
-            return
-        observe, at = self._observe, self._clock.now()
-        path, operation = urlsplit(request.url).path, operation_of(request.body)
-        shown = self._transcript is not None
-
-        def note(status: int, headers: Mapping[str, str], body: bytes = b"", problem: str = "") -> None:
-            observe(
-                RequestRecord(
-                    at,
-                    budget,
-                    path,
-                    status,
-                    self._clock.now() - at,
-                    headers.get("request-id", ""),
-                    problem,
-                    operation,
-                    code_of(body),
-                    excerpt(request.body) if shown else "",
-                    excerpt(body) if shown else "",
-                )
-            )
-
-        try:
-            yield note
-        except CarrierProblem as problem:
-            note(0, {}, problem=problem.kind)
-            raise
-
-
-def _nobody_listens(status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
-    """The note of an exchange without observer."""
 
 
 def _choose(

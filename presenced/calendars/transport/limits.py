@@ -8,8 +8,7 @@ holds and the one-request-a-mailbox rule are kept for each budget, the number of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -28,6 +27,21 @@ class _Turn:
     present: int = 0
 
 
+class Admission:
+    """A request's stay: waits at its beginning, makes room at its end."""
+
+    __slots__ = ("_budget", "_limits")
+
+    def __init__(self, limits: Limits, budget: str) -> None:
+        self._limits, self._budget = limits, budget
+
+    async def __aenter__(self) -> None:
+        await self._limits._enter(self._budget)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._limits._leave(self._budget)
+
+
 class Limits:
     """Admits requests: in order, one a mailbox, so many an account, none while its budget is held."""
 
@@ -40,34 +54,50 @@ class Limits:
         self.waits = 0
         """requests that had to wait for their mailbox, for a hold or for a slot"""
 
-    @asynccontextmanager
-    async def admit(self, budget: str) -> AsyncIterator[None]:
-        """Inside, the request has its slot. Raises CarrierProblem("held")."""
+    def admit(self, budget: str) -> Admission:
+        """An async context manager: inside, the request has its slot. Raises CarrierProblem("held")."""
+        return Admission(self, budget)
+
+    async def _enter(self, budget: str) -> None:
+        """Wait for the turn and for a slot; `_leave` must follow. Raises CarrierProblem("held")."""
         if not budget:
-            async with self._slot(budget):
-                yield
+            await self._take_slot(budget)
             return
         turn = self._turns.setdefault(budget, _Turn())
         turn.present += 1
         try:
             self.waits += turn.lock.locked()
-            async with turn.lock, self._slot(budget):
-                yield
-        finally:
-            turn.present -= 1
-            if not turn.present:
-                del self._turns[budget]
+            await turn.lock.acquire()
+            try:
+                await self._take_slot(budget)
+            except BaseException:
+                turn.lock.release()
+                raise
+        except BaseException:
+            self._drop_out(budget, turn)
+            raise
 
-    @asynccontextmanager
-    async def _slot(self, budget: str) -> AsyncIterator[None]:
+    def _leave(self, budget: str) -> None:
+        """Give the slot and the turn to the next."""
+        self._slots.release()
+        if budget:
+            turn = self._turns[budget]
+            turn.lock.release()
+            self._drop_out(budget, turn)
+
+    def _drop_out(self, budget: str, turn: _Turn) -> None:
+        turn.present -= 1
+        if not turn.present:
+            del self._turns[budget]
+
+    async def _take_slot(self, budget: str) -> None:
         while True:
             await self.wait_out(budget)
             self.waits += self._slots.locked()
-            async with self._slots:
-                if self._remaining(budget) > timedelta():
-                    continue  # held while it stood in the queue
-                yield
+            await self._slots.acquire()
+            if self._remaining(budget) <= timedelta():
                 return
+            self._slots.release()  # held while it stood in the queue
 
     async def wait_out(self, budget: str) -> None:
         """Return when the budget is not held (any more); CarrierProblem("held") when that takes long."""
