@@ -14,10 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from presenced.calendars.signin.device import sign_in
-from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.loading import load
-from presenced.config.secrets import obtain_key
 from presenced.core.ports import MailboxState
 from presenced.daemon.supervisor import Supervisor
 from presenced.daemon.surroundings import Surroundings
@@ -30,41 +27,17 @@ from presenced.sim.exchange.ports import Account
 from presenced.sim.exchange.server import SimulatedExchange
 from presenced.sim.exchange.signin import CLOUD, SignIn, TokenRefused
 from presenced.sim.stage import HOST, Certificates
-from presenced.store.sqlite import open_store
 from tests.calendars.signin.authority import APP, SECRET, TENANT, Authority
-from tests.calendars.signin.rushing import RushingClock
 from tests.clock import FakeClock
+from tests.e2e.configuration import give_key, keep, sign_in_once, write_ini
 from tests.e2e.test_main_job import World, item
 
-INI = """\
-[pbx]
-listen = {host}:{port}
-tls_certificate = {files.certificate}
-tls_key = {files.key}
-app_name = presenced
-app_password = file:{folder}/pbx-password
-master_pbx_name = master
-
-[presence]
-timezone = UTC
-
-[exchange]
+CLOUD_INI = """\
 sync_type = {sync_type}
 user = svc.calendar@contoso.com
 autodiscover_url = {autodiscover_url}
-tls_ca = {files.authority}
 client_id = {app}
 tenant_id = {tenant}
-{secret}
-
-[store]
-url = sqlite:///{folder}/store.db
-
-[web]
-listen =
-
-[log]
-level = error
 """
 
 
@@ -130,26 +103,13 @@ class Cloud(World):
         self.sync_type = "cloud-app-only"
 
     def write(self) -> Path:
-        for name, secret in (("pbx", "pbx-secret"), ("client", self.secret)):
-            path = self.folder / f"{name}-password"
-            path.touch(mode=0o600)
-            path.write_text(secret)
-        ini = self.folder / "presenced.ini"
-        app_only = self.sync_type == "cloud-app-only"
-        ini.write_text(
-            INI.format(
-                host=HOST,
-                port=self.listens_at,
-                files=self.online.certificates,
-                folder=self.folder,
-                sync_type=self.sync_type,
-                autodiscover_url=self.online.exchange.base_url,
-                app=APP,
-                tenant=TENANT,
-                secret=f"client_secret = file:{self.folder}/client-password" if app_only else "",
-            )
+        keep(self.folder, "client-password", self.secret)
+        exchange = CLOUD_INI.format(
+            sync_type=self.sync_type, autodiscover_url=self.online.exchange.base_url, app=APP, tenant=TENANT
         )
-        return ini
+        if self.sync_type == "cloud-app-only":
+            exchange += f"client_secret = file:{self.folder}/client-password\n"
+        return write_ini(self.folder, self.online.certificates, self.listens_at, exchange)
 
     async def open_daemon(self) -> None:
         host = self.online.authority.host
@@ -160,16 +120,8 @@ class Cloud(World):
 
 
 @pytest.fixture
-def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "presenced.key"
-    monkeypatch.setenv("PRESENCED_KEY_FILE", str(path))
-    monkeypatch.setenv("NO_PROXY", "*")
-    obtain_key({"PRESENCED_KEY_FILE": str(path)})
-    return path
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path, key_file: Path) -> AsyncIterator[Cloud]:
+async def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cloud]:
+    give_key(monkeypatch, tmp_path)
     cloud = Cloud(tmp_path)
     await cloud.open_exchange()
     yield cloud
@@ -298,14 +250,7 @@ async def test_an_account_that_signed_in_once(cloud: Cloud) -> None:
     cloud.open_pbx()
     await cloud.until(lambda: "run presenced signin" in str(cloud.exchange_status()["reason"]))
     assert cloud.online.authority.seen == []
-    store = await open_store(cloud.folder / "store.db", cloud.clock)
-    exchange = load(cloud.write()).exchange
-    environ = {"PRESENCED_KEY_FILE": str(cloud.folder / "presenced.key")}
-    host = cloud.online.authority.host
-    account = await sign_in(
-        exchange, RushingClock(), TokenCache(store, environ), lambda _: None, authority_host=host
-    )
-    await store.close()
+    account = await sign_in_once(cloud.write(), cloud.clock, cloud.online.authority.host)
     await cloud.shows(ann="Free", bob="Free", eve="Free")
     status = cloud.exchange_status()["sign_in"]
     assert isinstance(status, dict)

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from presenced.calendars.signin.device import sign_in
-from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.loading import load
 from presenced.config.secrets import obtain_key
 from presenced.core.ports import MailboxState
@@ -25,40 +23,17 @@ from presenced.sim.graph.faults import Trouble
 from presenced.sim.graph.ports import Caller, TokenRefused
 from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import HOST, Certificates
-from presenced.store.sqlite import open_store
 from tests.calendars.signin.authority import ACCOUNT, APP, SECRET, TENANT, Authority
-from tests.calendars.signin.rushing import RushingClock
 from tests.clock import FakeClock
+from tests.e2e.configuration import keep, sign_in_once, write_ini
 from tests.e2e.test_main_job import World, item
 
-INI = """\
-[pbx]
-listen = {host}:{port}
-tls_certificate = {files.certificate}
-tls_key = {files.key}
-app_name = presenced
-app_password = file:{folder}/pbx-password
-master_pbx_name = master
-
-[presence]
-timezone = UTC
-
-[exchange]
+GRAPH_INI = """\
 sync_type = graph
-tls_ca = {files.authority}
 client_id = {app}
 tenant_id = {tenant}
 {credential}
 {more}
-
-[store]
-url = sqlite:///{folder}/store.db
-
-[web]
-listen = {web}
-
-[log]
-level = error
 """
 CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}'
 
@@ -126,18 +101,9 @@ class Online(World):
         await self.online.open()
 
     def write(self) -> Path:
-        for name, secret in (("pbx", "pbx-secret"), ("client", SECRET)):
-            path = self.folder / f"{name}-password"
-            path.touch(mode=0o600)
-            path.write_text(secret)
-        ini = self.folder / "presenced.ini"
-        ini.write_text(
-            INI.format(
-                host=HOST, port=self.listens_at, files=self.online.certificates, folder=self.folder, app=APP,
-                tenant=TENANT, web=self.web, more=self.more, credential=self.credential,
-            )
-        )  # fmt: skip
-        return ini
+        keep(self.folder, "client-password", SECRET)
+        exchange = GRAPH_INI.format(app=APP, tenant=TENANT, credential=self.credential, more=self.more)
+        return write_ini(self.folder, self.online.certificates, self.listens_at, exchange, web=self.web)
 
     async def open_daemon(self) -> None:
         self.listens_at = self.port
@@ -235,12 +201,7 @@ async def test_an_account_that_signed_in_once_polls(online: Online) -> None:
     online.credential = f"graph_access = delegated\nuser = {ACCOUNT}"
     obtain_key({"PRESENCED_KEY_FILE": str(online.folder / "presenced.key")})
     online.listens_at = find_port()
-    exchange = load(online.write()).exchange
-    store = await open_store(online.folder / "store.db", online.clock)
-    cache = TokenCache(store, {"PRESENCED_KEY_FILE": str(online.folder / "presenced.key")})
-    host = online.online.authority.host
-    assert await sign_in(exchange, RushingClock(), cache, lambda _: None, authority_host=host) == ACCOUNT
-    await store.close()
+    assert await sign_in_once(online.write(), online.clock, online.online.authority.host) == ACCOUNT
     online.organisation.put("ann@example.com", item("meeting", -30, 300))
     await online.open_daemon()
     online.open_pbx()

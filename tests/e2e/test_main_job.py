@@ -22,6 +22,7 @@ from presenced.sim.exchange.organisation import Item, Organisation, SimulatedMai
 from presenced.sim.pbx import SimulatedPbx, SimulatedUser
 from presenced.sim.stage import HOST, USER, Stage
 from tests.clock import FakeClock
+from tests.e2e.configuration import keep
 
 START = datetime(2026, 11, 16, 8, 0, tzinfo=UTC)
 NAMES = ("ann", "bob", "eve")
@@ -63,9 +64,7 @@ class World:
     def write_ini(self) -> Path:
         """The daemon's file, and the secrets it names."""
         for name in ("pbx", "exchange"):
-            secret = self.folder / f"{name}-password"
-            secret.touch(mode=0o600)
-            secret.write_text(f"{name}-secret")
+            keep(self.folder, f"{name}-password", f"{name}-secret")
         files = self.stage.certificates
         ini = self.folder / "presenced.ini"
         ini.write_text(
