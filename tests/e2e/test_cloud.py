@@ -130,12 +130,6 @@ async def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     assert list(cloud.online.exchange.client_bugs) == []
 
 
-async def begin(cloud: Cloud) -> None:
-    await cloud.open_daemon()
-    cloud.open_pbx()
-    await cloud.shows(ann="Free", bob="Free", eve="Free")
-
-
 def check_headers(cloud: Cloud) -> None:
     """exchange.md section 1, whoever signed in."""
     assert {"FindItem", "Subscribe", "GetStreamingEvents"} <= {
@@ -166,7 +160,7 @@ async def test_an_app_signs_in_and_impersonates(cloud: Cloud) -> None:
 
 
 async def test_a_token_revoked_in_mid_life_is_replaced_once(cloud: Cloud) -> None:
-    await begin(cloud)
+    await cloud.open_all()
     await cloud.clock.advance(timedelta(minutes=1), turns=5)
     cloud.online.door.revoke()
     for name in ("ann", "bob", "eve"):
@@ -177,7 +171,7 @@ async def test_a_token_revoked_in_mid_life_is_replaced_once(cloud: Cloud) -> Non
 
 
 async def test_a_stream_that_ends_with_its_token_opens_with_the_next(cloud: Cloud) -> None:
-    await begin(cloud)
+    await cloud.open_all()
     await cloud.clock.advance(timedelta(minutes=1), turns=5)
     cloud.online.door.revoke()
     cloud.online.exchange.interrupt_streams(Trouble.EOF)
@@ -189,7 +183,7 @@ async def test_a_stream_that_ends_with_its_token_opens_with_the_next(cloud: Clou
 
 async def test_tokens_are_renewed_ahead_so_that_none_is_refused(cloud: Cloud) -> None:
     cloud.online.authority.lifetime = 600
-    await begin(cloud)
+    await cloud.open_all()
     for _ in range(30):
         await cloud.clock.advance(timedelta(minutes=1), turns=10)
         await cloud.until(lambda: True)
@@ -262,7 +256,7 @@ async def test_what_an_admin_must_know_is_logged_at_start_and_after_a_reload(
     cloud: Cloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "presenced.daemon.supervisor"):
-        await begin(cloud)
+        await cloud.open_all()
         assert caplog.text.count("ends it for good on 2027-04-01") == 1
         cloud.sync_type = "cloud"
         cloud.write()

@@ -126,12 +126,6 @@ async def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     assert list(online.online.graph.client_bugs) == []
 
 
-async def begin(online: Online) -> None:
-    await online.open_daemon()
-    online.open_pbx()
-    await online.shows(ann="Free", bob="Free", eve="Free")
-
-
 async def test_from_login_to_presence_and_a_change(online: Online) -> None:
     online.organisation.put("ann@example.com", item("meeting", -30, 300))
     await online.open_daemon()
@@ -147,7 +141,7 @@ async def test_from_login_to_presence_and_a_change(online: Online) -> None:
 
 
 async def test_a_token_revoked_in_mid_life_is_replaced_with_the_claims_asked_for(online: Online) -> None:
-    await begin(online)
+    await online.open_all()
     await online.clock.advance(timedelta(minutes=1), turns=5)
     online.online.tokens.revoke()
     for name in ("ann", "bob", "eve"):
@@ -169,7 +163,7 @@ async def test_a_mailbox_outside_the_scope_is_blocked_with_its_remedy_and_no_oth
 
 
 async def test_graph_goes_away_and_comes_back(online: Online) -> None:
-    await begin(online)
+    await online.open_all()
     await online.online.graph.stop()
     online.organisation.put("ann@example.com", item("meeting", -30, 300))
     await online.clock.advance(timedelta(seconds=20), turns=3)
@@ -181,7 +175,7 @@ async def test_graph_goes_away_and_comes_back(online: Online) -> None:
 
 
 async def test_throttling_and_lost_tokens_cost_no_change(online: Online) -> None:
-    await begin(online)
+    await online.open_all()
     graph = online.online.graph
     graph.faults.on(
         Trouble.THROTTLED,
@@ -248,7 +242,7 @@ async def noticing(online: Online) -> AsyncIterator[Online]:
 
 
 async def test_a_change_is_noticed_without_waiting_for_the_next_poll(noticing: Online) -> None:
-    await begin(noticing)
+    await noticing.open_all()
     await noticing.until(lambda: len(noticing.online.graph.resources.subscriptions) == 3)
     await noticing.until(lambda: noticing.standing("ann")[0] is MailboxState.RESOLVED)
     begun = noticing.clock.now()

@@ -104,6 +104,12 @@ class World:
         dialing = self.pbx.run_dialing(url, tls=self.stage.certificates.for_client())
         self._running["pbx"] = asyncio.create_task(dialing)
 
+    async def open_all(self) -> None:
+        """Daemon and PBX, until everybody's presence stands; nobody has an appointment."""
+        await self.open_daemon()
+        self.open_pbx()
+        await self.shows(ann="Free", bob="Free", eve="Free")
+
     async def kill(self, name: str) -> None:
         """Take it away without a goodbye."""
         task = self._running.pop(name)
