@@ -5,8 +5,6 @@ The authority is the sign-in's own test endpoint; Exchange takes its newest toke
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -28,6 +26,7 @@ from presenced.sim.exchange.server import SimulatedExchange
 from presenced.sim.exchange.signin import CLOUD, SignIn, TokenRefused
 from presenced.sim.stage import HOST, Certificates
 from tests.calendars.signin.authority import APP, SECRET, TENANT, Authority
+from tests.calendars.signin.keys import claims_of
 from tests.clock import FakeClock
 from tests.e2e.configuration import give_key, keep, sign_in_once, write_ini
 from tests.e2e.test_main_job import World, item
@@ -46,26 +45,19 @@ class Door:
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
-        self.revoked = 0
-        """tokens up to this number are no good any more"""
         self.permission = "full_access_as_app"
         self.taken: set[int] = set()
 
     async def verify(self, token: str) -> Account:
-        part = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        claims = claims_of(token)
         if claims["aud"] != "https://outlook.office365.com":
             raise TokenRefused("The audience claim value is invalid")
         if self.permission not in (*claims.get("roles", ()), *claims.get("scp", "").split()):
             raise TokenRefused("The token contains not enough scope")
-        if claims["number"] <= self.revoked:
+        if claims["number"] <= self._authority.revoked:
             raise TokenRefused("The token has been revoked")
         self.taken.add(claims["number"])
         return Account(APP, impersonates=True)
-
-    def revoke(self) -> None:
-        """No token given out until now is good any more."""
-        self.revoked = self._authority.issued
 
 
 class CloudStage:
@@ -162,7 +154,7 @@ async def test_an_app_signs_in_and_impersonates(cloud: Cloud) -> None:
 async def test_a_token_revoked_in_mid_life_is_replaced_once(cloud: Cloud) -> None:
     await cloud.open_all()
     await cloud.clock.advance(timedelta(minutes=1), turns=5)
-    cloud.online.door.revoke()
+    cloud.online.authority.revoke()
     for name in ("ann", "bob", "eve"):
         cloud.organisation.put(f"{name}@example.com", item("meeting", -30, 300))
     await cloud.shows(**dict.fromkeys(("ann", "bob", "eve"), "Meeting until 13:00 #busy"))
@@ -173,7 +165,7 @@ async def test_a_token_revoked_in_mid_life_is_replaced_once(cloud: Cloud) -> Non
 async def test_a_stream_that_ends_with_its_token_opens_with_the_next(cloud: Cloud) -> None:
     await cloud.open_all()
     await cloud.clock.advance(timedelta(minutes=1), turns=5)
-    cloud.online.door.revoke()
+    cloud.online.authority.revoke()
     cloud.online.exchange.interrupt_streams(Trouble.EOF)
     cloud.organisation.put("ann@example.com", item("meeting", -30, 300))
     await cloud.shows(ann="Meeting until 13:00 #busy")

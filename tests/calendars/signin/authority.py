@@ -75,6 +75,8 @@ class Authority:
     """forms the token endpoint got"""
     discoveries: int = 0
     issued: int = 0
+    revoked: int = 0
+    """tokens up to this number are no good any more"""
     refresh_token: str = ""
     """the only one that is good"""
     device_code: str = ""
@@ -109,6 +111,10 @@ class Authority:
 
     def url(self, tenant: str, path: str) -> str:
         return f"https://{self.host}/{tenant}{path}"
+
+    def revoke(self) -> None:
+        """No token given out until now is good any more."""
+        self.revoked = self.issued
 
     # --- the three addresses ---
 
