@@ -8,6 +8,7 @@ import pytest
 
 from presenced.calendars.carrier import CarrierProblem, Reply
 from presenced.core.ports import MailboxState
+from tests.calendars.doors import broken, people
 from tests.calendars.ews.answers import answer, changed, kept_alive, streamed
 from tests.calendars.ews.scripted import (
     URL,
@@ -15,8 +16,6 @@ from tests.calendars.ews.scripted import (
     Scene,
     ScriptedCarrier,
     Sent,
-    broken,
-    people,
     running,
 )
 

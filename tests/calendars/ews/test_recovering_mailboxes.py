@@ -8,13 +8,12 @@ import pytest
 
 from presenced.calendars.carrier import Reply
 from presenced.core.ports import MailboxState
+from tests.calendars.doors import broken, people
 from tests.calendars.ews.answers import answer, backoff_xml, fault, streamed
 from tests.calendars.ews.scripted import (
     Headers,
     Scene,
     ScriptedCarrier,
-    broken,
-    people,
     refusing,
     running,
 )
