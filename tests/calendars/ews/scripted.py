@@ -212,6 +212,10 @@ class Listener(Remembering):
     def followed(self, addresses: Sequence[str], *, polled: bool) -> None:
         self.follows.append((frozenset(addresses), polled))
 
+    def times_followed(self, address: str) -> int:
+        """How often this one was told as followed."""
+        return sum(address in addresses for addresses, _ in self.follows)
+
     def followed_now(self, *, polled: bool = False) -> set[str]:
         """Everybody that was ever told as followed this way."""
         return {address for addresses, way in self.follows if way is polled for address in addresses}
