@@ -20,6 +20,8 @@ SOON = timedelta(seconds=30)
 
 SERVER_AWAY = frozenset({"dns", "connect", "tls", "sign-in"})
 """kinds of CarrierProblem that don't depend on the mailbox"""
+LASTING = 3
+"""failures in a row before the admin is told"""
 
 _Step = TypeVar("_Step", bound=StrEnum)
 """what a door can do next"""
@@ -48,6 +50,20 @@ class Recovery(Generic[_Step]):
             retry_after=pause or self.pause,
             rediscover=rediscover,
         )
+
+
+def lasting_problem(
+    problem: MailboxProblem | DoorProblem, failures: int, *, at_once: bool
+) -> MailboxProblem | None:
+    """What the admin is told of a polled mailbox that fails; None while it may pass by itself.
+
+    `failures` in a row, this one included; `at_once`: it won't pass by itself.
+    """
+    if not at_once and failures != LASTING:
+        return None
+    if isinstance(problem, MailboxProblem):
+        return problem
+    return MailboxProblem(MailboxState.FAILING, problem.reason, remedy=problem.remedy)
 
 
 def unreadable_problem(reason: str) -> MailboxProblem:
