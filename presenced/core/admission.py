@@ -8,7 +8,9 @@ more and goes (exchange.md section 5: stored is what the mapping needs and nothi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter, itemgetter
 
 from pytz.tzinfo import BaseTzInfo
 
@@ -35,38 +37,45 @@ def admit(raw: Iterable[Appointment], window: Window, admission: Admission) -> t
     The order of the outcome is by start and id, whatever order the server had.
     """
     zone = zone_of(admission.timezone)
-    anchored = [
-        one
-        for one in (_anchored(appointment, zone) for appointment in raw)
-        if window.overlaps(one.start, one.end) or (one.start >= one.end and _lies_in(one, window))
-    ]
-    titled = sorted(
-        ((clean(one.subject or ""), one.id, one) for one in anchored), key=lambda entry: entry[:2]
-    )
-    admitted = (_admitted(one, title, place, admission) for place, (title, _, one) in enumerate(titled))
-    return tuple(sorted(admitted, key=lambda one: (one.start, one.id)))
+    entries: list[_Entry] = []
+    for appointment in raw:
+        start, end = _instants(appointment, zone)
+        if window.overlaps(start, end) or (start >= end and window.start <= start < window.end):
+            entries.append((clean(appointment.subject or ""), appointment.id, start, end, appointment))
+    entries.sort(key=_BY_TITLE)
+    admitted = [_admitted(entry, place, admission) for place, entry in enumerate(entries)]
+    admitted.sort(key=_BY_START)
+    return tuple(admitted)
 
 
-def _lies_in(empty: Appointment, window: Window) -> bool:
-    return window.start <= empty.start < window.end
+_Entry = tuple[str, str, datetime, datetime, Appointment]
+"""cleaned full subject and id, then the instants that the raw appointment behind them covers"""
+_BY_TITLE, _BY_START = itemgetter(0, 1), attrgetter("start", "id")
 
 
-def _anchored(appointment: Appointment, zone: BaseTzInfo) -> Appointment:
-    """An all-day appointment covers whole local days of the presence zone."""
-    if not appointment.all_day:
-        return appointment
-    return replace(
-        appointment,
-        start=first_instant(appointment.start.date(), zone),
-        end=first_instant(appointment.end.date(), zone),
-    )
+def _instants(appointment: Appointment, zone: BaseTzInfo) -> tuple[datetime, datetime]:
+    """From when until when; an all-day appointment covers whole local days of the presence zone."""
+    start, end = appointment.start, appointment.end
+    if appointment.all_day:
+        return first_instant(start.date(), zone), first_instant(end.date(), zone)
+    return start, end
 
 
-def _admitted(appointment: Appointment, title: str, place: int, admission: Admission) -> Appointment:
-    may_be_shown = admission.subject_shown and not appointment.sensitivity.hides_title
-    return replace(
-        appointment,
+def _admitted(entry: _Entry, place: int, admission: Admission) -> Appointment:
+    """Every field by name: `dataclasses.replace` takes twice as long."""
+    title, _, start, end, raw = entry
+    may_be_shown = admission.subject_shown and not raw.sensitivity.hides_title
+    return Appointment(
+        id=raw.id,
+        start=start,
+        end=end,
+        show_as=raw.show_as,
         subject=title if may_be_shown else None,
-        prioritized=admission.priority.prioritize(appointment.subject or ""),
+        all_day=raw.all_day,
+        sensitivity=raw.sensitivity,
+        organizer=raw.organizer,
+        cancelled=raw.cancelled,
+        response=raw.response,
+        prioritized=admission.priority.prioritize(raw.subject or ""),
         order=place,
     )

@@ -29,7 +29,10 @@ class Sensitivity(StrEnum):
     @property
     def hides_title(self) -> bool:
         """Whether the word "Private" stands in place of the title (presence.md section 4)."""
-        return self in {Sensitivity.PRIVATE, Sensitivity.CONFIDENTIAL}
+        return self in _HIDING
+
+
+_HIDING = frozenset({Sensitivity.PRIVATE, Sensitivity.CONFIDENTIAL})
 
 
 class Response(StrEnum):

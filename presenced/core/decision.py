@@ -5,7 +5,7 @@ Source: presence.md section 3. The daemon, `preview` and `explain` all call `dec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -80,39 +80,55 @@ def decide(appointments: Sequence[Appointment], mapping: Mapping, now: datetime)
 
     The outcome never depends on the order of `appointments`.
     """
-    style, presence_of = mapping.style, mapping.presence_of
-    running: list[Shown] = []
-    coming: list[_Pair] = []
-    day = local_day(now, style.zone)
-    deadline = day.end
-    for appointment in appointments:
-        end = appointment.end
-        if end <= now or (mapped := presence_of(appointment)) is None:
-            continue
-        start = appointment.start
-        if start > now:
-            coming.append((appointment, mapped))
-            if start < deadline:
-                deadline = start
-        else:
-            running.append(Shown(appointment, mapped))
-            if end < deadline:
-                deadline = end
-    current: Shown | None = None
-    rule, until = Rule.NONE, None
+    day = local_day(now, mapping.style.zone)
+    running, coming = _around(appointments, mapping, now)
+    current, until, following = None, None, None
+    rule = _NONE
     if running:
         current, rule = _foremost(running)
-        until, following = _ahead(current, running, coming)
-    elif following := _next(coming):
+        until, following = _ahead(current, coming, appointments, mapping, now)
+    elif coming:
+        following, _ = _foremost(coming)
         until = Until(following.appointment.start, following.appointment.all_day)
+    note = mapping.style.write(current, until, following, day.date)
     return Decision(
-        presence=Presence(
-            current.mapped.activity if current else "", style.write(current, until, following, day.date)
-        ),
-        until=until.instant if until else None,
-        because=Because(current.appointment.id if current else None, rule, appointments, mapping, now),
-        deadline=deadline,
+        Presence(current.mapped.activity if current else "", note),
+        until.instant if until else None,
+        Because(current.appointment.id if current else None, rule, appointments, mapping, now),
+        _deadline(day.end, running, coming),
     )
+
+
+_NONE, _ONLY, _AVAILABLE = Rule.NONE, Rule.ONLY, Mapped.AVAILABLE
+"""asked for in every decision, where an enumeration's own look-up would show"""
+_FAR = datetime.max.replace(tzinfo=UTC)
+
+
+def _around(
+    appointments: Iterable[Appointment], mapping: Mapping, now: datetime
+) -> tuple[list[Shown], list[Shown]]:
+    """Of those that count: the ones that contain the instant, and the first to come, all of the same start.
+
+    What starts later than another one to come is not even looked at: of a sorted calendar, most.
+    """
+    running: list[Shown] = []
+    coming: list[Shown] = []
+    first = _FAR
+    for appointment in appointments:
+        start = appointment.start
+        if start > first or appointment.end <= now:
+            continue
+        mapped = mapping.presence_of(appointment)
+        if mapped is None:
+            continue
+        if start <= now:
+            running.append(Shown(appointment, mapped))
+            continue
+        if start < first:
+            coming.clear()
+            first = start
+        coming.append(Shown(appointment, mapped))
+    return running, coming
 
 
 _CRITERIA = (
@@ -125,8 +141,6 @@ _CRITERIA = (
     Rule.ORDER,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_Pair = tuple[Appointment, Mapped]
-"""what `Shown` is, before it is known whether anybody looks at it: most of those to come nobody does"""
 _Rank = tuple[bool, timedelta, bool, int, datetime, int, str]
 
 
@@ -147,37 +161,42 @@ def _rank(shown: Shown) -> _Rank:
 def _foremost(running: Sequence[Shown]) -> tuple[Shown, Rule]:
     """The current one of those that contain the instant, and the rule that set it before the next best."""
     if len(running) == 1:
-        return running[0], Rule.ONLY
+        return running[0], _ONLY
     ranked = sorted((_rank(shown), index) for index, shown in enumerate(running))
     (best, index), (second, _) = ranked[0], ranked[1]
     differing = (rule for rule, ours, theirs in zip(_CRITERIA, best, second, strict=True) if ours != theirs)
     return running[index], next(differing, Rule.ORDER)
 
 
-def _next(coming: Sequence[_Pair]) -> Shown | None:
-    """The earliest one to come; of several with the same start the one that would be current."""
-    if not coming:
-        return None
-    start = min([appointment.start for appointment, _ in coming])
-    return _foremost([Shown(*pair) for pair in coming if pair[0].start == start])[0]
+def _deadline(midnight: datetime, running: Sequence[Shown], coming: Sequence[Shown]) -> datetime:
+    """The next start, end or local midnight."""
+    deadline = midnight
+    if coming and coming[0].appointment.start < deadline:
+        deadline = coming[0].appointment.start
+    for shown in running:
+        if shown.appointment.end < deadline:
+            deadline = shown.appointment.end
+    return deadline
 
 
-def _ahead(current: Shown, running: Sequence[Shown], coming: Sequence[_Pair]) -> tuple[Until, Shown | None]:
+def _ahead(
+    current: Shown,
+    coming: Sequence[Shown],
+    appointments: Sequence[Appointment],
+    mapping: Mapping,
+    now: datetime,
+) -> tuple[Until, Shown | None]:
     """When the current one ends or is taken over, and, behind one shown as available, what comes then."""
     end = current.appointment.end
-    taker = _next(
-        [
-            pair
-            for pair in coming
-            if pair[0].start < end and (pair[0].prioritized or not current.appointment.prioritized)
-        ]
-    )
-    if taker is not None:
+    if current.appointment.prioritized:  # only its like take over
+        _, coming = _around([one for one in appointments if one.prioritized], mapping, now)
+    if coming and coming[0].appointment.start < end:
+        taker, _ = _foremost(coming)
         until = Until(taker.appointment.start, taker.appointment.all_day)
-        return until, taker if current.mapped is Mapped.AVAILABLE else None
+        return until, taker if current.mapped is _AVAILABLE else None
     until = Until(end, current.appointment.all_day)
-    if current.mapped is not Mapped.AVAILABLE:
+    if current.mapped is not _AVAILABLE:
         return until, None
-    then = [Shown(*pair) for pair in (*running, *coming) if pair[0].start <= end < pair[0].end]
+    then, _ = _around(appointments, mapping, end)
     successor = _foremost(then)[0] if then else None
     return until, successor if successor and successor.appointment.start == end else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,10 +33,28 @@ class Until(NamedTuple):
     whole_day: bool
 
 
+class _Phrases(NamedTuple):
+    """What a note says about a mapped presence in one language."""
+
+    tag: str
+    opening: str
+    """what stands before the next Appointment-Info"""
+    next_tag: str
+
+
+@lru_cache(maxsize=128)
+def _phrases_of(words: Words) -> Mapping[Mapped, _Phrases]:
+    prefixes = {mapped: f"{words.of(tag)}: " for mapped, tag in _PREFIXED.items()}
+    return {
+        mapped: _Phrases(f" #{mapped.tag}", f" ({prefixes.get(mapped, '')}", f" #next-activity:{mapped.tag}")
+        for mapped in Mapped
+    }
+
+
 class NoteStyle:
     """How notes are written: language, presence time zone, length of titles, unit of `#until`."""
 
-    __slots__ = ("language", "max_title_length", "shape", "until_unit", "words", "zone")
+    __slots__ = ("_phrases", "language", "max_title_length", "shape", "until_unit", "words", "zone")
 
     def __init__(
         self, language: str, timezone: str, max_title_length: int = 128, until_unit: str = "milliseconds"
@@ -47,6 +66,7 @@ class NoteStyle:
         self.zone: BaseTzInfo = zone_of(timezone)
         self.max_title_length = max_title_length
         self.until_unit = timedelta(milliseconds=1) if until_unit == "milliseconds" else timedelta(seconds=1)
+        self._phrases = _phrases_of(self.words)
 
     def title_of(self, shown: Shown) -> str:
         """The Appointment-Info: the title, "Private", or the activity's word for a title nobody could see."""
@@ -60,25 +80,21 @@ class NoteStyle:
         words = self.words
         if until is None:
             return words.free
-        when = _date_time(self.shape, self.zone, until.instant, today, until.whole_day)
+        when, tags = _when(self.shape, self.zone, self.until_unit, until, today)
         if current is None:
             text = words.until_text(words.free, when)
-            tags = " #free"
+            tags = f" #free{tags}"
         else:
             title = self.title_of(current)
             text = words.until_text(title, when)
-            tags = f" #{current.mapped.tag.value} #len:{len(title)}:{_octets(title)}"
-        tags += f" #until:{(until.instant - _EPOCH) // self.until_unit}"
-        if until.whole_day:
-            tags += " #whole-day"
+            tags = f"{self._phrases[current.mapped].tag} #len:{len(title)}:{_octets(title)}{tags}"
         if following is None:
             return text + tags
-        prefixed = _PREFIXED.get(following.mapped)
-        lead = f"{text} ({words.of(prefixed)}: " if prefixed else f"{text} ("
+        phrases = self._phrases[following.mapped]
+        lead = text + phrases.opening
         title = self.title_of(following)
-        tags += f" #next-activity:{following.mapped.tag.value}"
-        tags += f" #next:{len(lead)}:{len(title)}:{_octets(lead)}:{_octets(title)}"
-        return f"{lead}{title}){tags}"
+        lengths = f"{len(lead)}:{len(title)}:{_octets(lead)}:{_octets(title)}"
+        return f"{lead}{title}){tags}{phrases.next_tag} #next:{lengths}"
 
 
 def _octets(text: str) -> int:
@@ -86,11 +102,15 @@ def _octets(text: str) -> int:
 
 
 @lru_cache(maxsize=16384)
-def _date_time(shape: Shape, zone: BaseTzInfo, instant: datetime, today: date, whole_day: bool) -> str:
-    """Time alone today, date and time on another day, the date alone for an all-day appointment."""
-    local = instant.astimezone(zone)
-    if whole_day:
-        return shape.date(local)
+def _when(shape: Shape, zone: BaseTzInfo, unit: timedelta, until: Until, today: date) -> tuple[str, str]:
+    """All that an instant says in a note, as text and as tags.
+
+    Time alone today, date and time on another day, the date alone for an all-day appointment.
+    """
+    local = until.instant.astimezone(zone)
+    tags = f" #until:{(until.instant - _EPOCH) // unit}"
+    if until.whole_day:
+        return shape.date(local), f"{tags} #whole-day"
     if local.date() == today:
-        return shape.time(local)
-    return f"{shape.date(local)} {shape.time(local)}"
+        return shape.time(local), tags
+    return f"{shape.date(local)} {shape.time(local)}", tags

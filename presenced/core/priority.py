@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import regex
 
@@ -34,10 +34,15 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", clean(text)).casefold())
 
 
-def _holds(words: Iterable[str], text: str) -> bool:
-    folded = (_folded(word) for word in words)
-    return any(
-        word in text and regex.search(_NOT_BEHIND + regex.escape(word) + _NOT_BEFORE, text) is not None
-        for word in folded
+def _holds(words: tuple[str, ...], text: str) -> bool:
+    return any(word in text and pattern.search(text) is not None for word, pattern in _patterns(words))
+
+
+@lru_cache(maxsize=256)
+def _patterns(words: tuple[str, ...]) -> tuple[tuple[str, regex.Pattern[str]], ...]:
+    """Every word as it is looked for first, cheaply, and the pattern for it standing alone."""
+    return tuple(
+        (word, regex.compile(_NOT_BEHIND + regex.escape(word) + _NOT_BEFORE))
+        for word in map(_folded, words)
         if word
     )

@@ -81,9 +81,12 @@ _TEMPLATES = {
 _HOURS = "HhKk"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """How a locale writes a date and a time: two templates for `str.format`."""
+    """How a locale writes a date and a time: two templates for `str.format`.
+
+    One object a locale, told apart by that alone: a shape is part of every key of a cache.
+    """
 
     date_template: str
     time_template: str

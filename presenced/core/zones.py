@@ -6,8 +6,10 @@ A local time that does not exist moves forward by the gap, one that exists twice
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 import pytz
@@ -78,7 +80,11 @@ class LocalDay(NamedTuple):
 def local_day(now: datetime, zone: BaseTzInfo) -> LocalDay:
     """The local day that contains the instant."""
     utc = now.astimezone(UTC)
-    return next(day for day in _days_around(utc.date(), zone) if utc < day.end)
+    days = _days_around(utc.date(), zone)
+    return days[bisect_right(days, utc, key=_END)]
+
+
+_END = attrgetter("end")
 
 
 @lru_cache(maxsize=4096)

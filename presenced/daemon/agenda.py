@@ -29,6 +29,8 @@ class Agenda(Generic[K]):
         self._due: dict[K, datetime] = {}
         self._numbers = itertools.count()
         self._sooner = asyncio.Event()
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at = clock.now()
 
     def __len__(self) -> int:
         return len(self._due)
@@ -83,13 +85,26 @@ class Agenda(Generic[K]):
         if ready:
             return ready
         self._sooner.clear()
-        due = self._next()
-        wait = LONGEST_WAIT if due is None else min(due - now, LONGEST_WAIT)
-        sleep = asyncio.ensure_future(self._clock.sleep(wait))
-        sooner = asyncio.ensure_future(self._sooner.wait())
+        longest, due = now + LONGEST_WAIT, self._next()
+        self._wake_by(longest if due is None else min(due, longest), now)
         try:
-            await asyncio.wait({sleep, sooner}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            sooner.cancel()
+            await self._sooner.wait()
+        except asyncio.CancelledError:
+            self._silence()
+            raise
         return self.pop(self._clock.now(), most)
+
+    def _wake_by(self, at: datetime, now: datetime) -> None:
+        """Most waits are ended by a wish, so an alarm set for an earlier one serves the next, too."""
+        if self._alarm is None or self._alarm.done() or at < self._alarm_at:
+            self._silence()
+            self._alarm_at = at
+            self._alarm = asyncio.create_task(self._ring(at - now))
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    async def _ring(self, after: timedelta) -> None:
+        await self._clock.sleep(after)
+        self._sooner.set()

@@ -77,6 +77,36 @@ def test_twelve_hours() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("style", "beginning"),
+    [
+        ({}, "M until 13:05 #busy #len:1:1 #until:1794834300000"),
+        ({"until_unit": "seconds"}, "M until 13:05 #busy #len:1:1 #until:1794834300"),
+        ({"language": "de"}, "M bis 13:05 #busy"),
+        ({"language": "en_US"}, "M until 1:05 p.m. #busy"),
+        ({"timezone": "Asia/Tokyo"}, "M until 22:05 #busy"),
+        ({"timezone": "Pacific/Auckland"}, "M until 02:05 #busy"),
+        ({"timezone": "Pacific/Kiritimati"}, "M until 03:05 #busy"),
+    ],
+)
+def test_the_same_instant_in_every_style(style: dict[str, Any], beginning: str) -> None:
+    """Whatever other styles have written about it before."""
+    one = timed("m", "12:00", "13:05")
+    assert note(one, now="12:30", **style).startswith(beginning)
+    assert note(one, now="12:30", language="fr").startswith("M jusque 13:05 #busy")
+    assert note(one, now="12:30", **style).startswith(beginning)
+
+
+def test_the_same_instant_on_another_day_and_of_a_whole_day() -> None:
+    evening, day = timed("m", "22:00", "24:00"), all_day("m", 0, 1)
+    tags = "#busy #len:1:1 #until:1794873600000"
+    assert note(evening, now="23:00") == f"M until 17.11.2026 00:00 {tags}"
+    assert note(day, now="23:00") == f"M until 17.11.2026 {tags} #whole-day"
+    night = timed("m", "22:00", "30:00")
+    assert note(night, now="23:59").startswith("M until 17.11.2026 06:00 #busy")
+    assert note(night, now="24:00").startswith("M until 06:00 #busy")
+
+
 def test_seconds() -> None:
     whole = note(timed("m", "10:00", "11:00"), now="10:00", until_unit="seconds")
     assert whole == "M until 11:00 #busy #len:1:1 #until:1794826800"

@@ -69,8 +69,9 @@ async def busy_engine() -> AsyncIterator[Running]:
         running.pbx.status = lambda: [  # type: ignore[method-assign]
             PbxLinkStatus("master", "master", "10.0.0.1:5000", START)
         ]
+        await running.settle(0.8)
         running.pbx.link(*map(user, ("ann", "bob", "eve", "zoe", "dan")))
-        await running.settle(1)
+        await running.settle(0.2)
         running.calendars.calendars["ann@example.com"] = []
         running.engine.watch.changed("ann@example.com")
         await running.settle(1)

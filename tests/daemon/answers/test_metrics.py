@@ -55,7 +55,7 @@ WHAT_IS_TOLD = [
     ("presenced_held_budgets", {}, 1),
     ("presenced_mailboxes_followed", {"how": "streaming"}, 3),
     ("presenced_mailboxes_followed", {"how": "polling"}, 0),
-    ("presenced_oldest_proof_of_life_age_seconds", {}, 1.8),
+    ("presenced_oldest_proof_of_life_age_seconds", {}, 1.0),
     ("presenced_exchange_requests_total", {"operation": "FindItem"}, 7),
     ("presenced_exchange_errors_total", {"code": "ErrorServerBusy"}, 3),
     ("presenced_exchange_events_total", {"event": "backoffs"}, 3),
