@@ -33,11 +33,7 @@ check: $(VENV)/tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-$(VENV)/measures: requirements-bench.lock $(VENV)/tests
-	$(PIP) install --require-hashes -r requirements-bench.lock
-	touch $@
-
-bench: $(VENV)/measures
+bench: $(VENV)/tests
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/tests
@@ -46,9 +42,6 @@ lock: $(VENV)/tests
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --allow-unsafe --extra test --constraint requirements.lock \
 	    --output-file requirements-test.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
-	    --no-header --allow-unsafe --extra bench --constraint requirements.lock \
-	    --output-file requirements-bench.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist

@@ -6,7 +6,10 @@ changes from EWS to Graph meets no new ones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
+from typing import Generic, TypeVar
 
 from presenced.calendars.carrier import CarrierProblem
 from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState, SignInStatus
@@ -17,6 +20,50 @@ SOON = timedelta(seconds=30)
 
 SERVER_AWAY = frozenset({"dns", "connect", "tls", "sign-in"})
 """kinds of CarrierProblem that don't depend on the mailbox"""
+LASTING = 3
+"""failures in a row before the admin is told"""
+
+_Step = TypeVar("_Step", bound=StrEnum)
+"""what a door can do next"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery(Generic[_Step]):
+    """What a door does about one way the server says no, and what the admin reads: a line of its table."""
+
+    step: _Step
+    reason: str
+    remedy: str = ""
+    pause: timedelta = SOON
+    state: MailboxState = MailboxState.FAILING
+
+    def in_words(self, code: str, own: str) -> str:
+        """Reason and the server's own words, in one line."""
+        return f"{self.reason} ({code}: {own})" if own else f"{self.reason} ({code})"
+
+    def mailbox_problem(self, words: str, pause: timedelta | None, *, rediscover: bool) -> MailboxProblem:
+        """The refusal as the state of one mailbox."""
+        return MailboxProblem(
+            self.state,
+            words,
+            remedy=self.remedy,
+            retry_after=pause or self.pause,
+            rediscover=rediscover,
+        )
+
+
+def lasting_problem(
+    problem: MailboxProblem | DoorProblem, failures: int, *, at_once: bool
+) -> MailboxProblem | None:
+    """What the admin is told of a polled mailbox that fails; None while it may pass by itself.
+
+    `failures` in a row, this one included; `at_once`: it won't pass by itself.
+    """
+    if not at_once and failures != LASTING:
+        return None
+    if isinstance(problem, MailboxProblem):
+        return problem
+    return MailboxProblem(MailboxState.FAILING, problem.reason, remedy=problem.remedy)
 
 
 def unreadable_problem(reason: str) -> MailboxProblem:

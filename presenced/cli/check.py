@@ -6,32 +6,22 @@ from pathlib import Path
 
 import click
 
-from presenced.cli.configuration import load_or_exit, print_json
+from presenced.cli.configuration import ini_option, load_or_exit, print_json
 from presenced.cli.endings import WrongArguments
-
-__all__ = ["check", "load_or_exit"]
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    metavar="INI",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The configuration file.",
-)
+@ini_option
 @click.option(
     "--connect", "connecting", is_flag=True, help="Try the whole chain, from DNS to a change notice."
 )
 @click.option("--user", default="", metavar="ADDRESS", help="With --connect: whose mailbox is tried.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def check(path: Path, *, connecting: bool, user: str, as_json: bool) -> None:
+def check(ini: Path, *, connecting: bool, user: str, as_json: bool) -> None:
     """Tell everything that is wrong with a configuration file, and with what it connects to."""
     if user and not connecting:
         raise WrongArguments("--user is for --connect")
-    settings = load_or_exit(path, as_json=as_json)
+    settings = load_or_exit(ini, as_json=as_json)
     for notice in settings.notices:
         if as_json:
             print_json(notice, "notice")
@@ -42,4 +32,4 @@ def check(path: Path, *, connecting: bool, user: str, as_json: bool) -> None:
 
         try_out(settings, user=user, as_json=as_json)
     elif not as_json:
-        click.echo(f"{path}: ok")
+        click.echo(f"{ini}: ok")

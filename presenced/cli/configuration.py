@@ -16,6 +16,18 @@ EX_CONFIG = 78
 """sysexits.h: something was found in an unconfigured or misconfigured state"""
 
 
+ini_option = click.option(
+    "-c",
+    "--config",
+    "ini",
+    metavar="INI",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The configuration file.",
+)
+"""`-c INI`, for commands that can't do without"""
+
+
 def load_or_exit(path: Path, *, secrets_looked_up: bool = True, as_json: bool = False) -> Settings:
     """The settings of an ini file; prints its problems and ends the program with 78 where there are any.
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from pytz.tzinfo import BaseTzInfo
 
-from presenced.cli.configuration import load_or_exit
+from presenced.cli.configuration import ini_option, load_or_exit
 from presenced.cli.endings import Failed
 from presenced.cli.moment import instant_of, read_moment
 from presenced.cli.timeline import Step, timeline
@@ -29,7 +29,7 @@ from presenced.ics.reader import read
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="ICS...", type=click.Path())
-@click.option("-c", "--config", "ini", required=True, metavar="INI", type=click.Path(path_type=Path))
+@ini_option
 @click.option("--at", callback=read_moment, help="From this time on (now).")
 @click.option("--until", callback=read_moment, help="To this time (the end of the window).")
 @click.option("--user", "address", metavar="ADDRESS", help="Apply this user's section.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from presenced.cli.configuration import load_or_exit
+from presenced.cli.configuration import ini_option, load_or_exit
 from presenced.cli.endings import Failed
 from presenced.core.ports import DoorProblem, StoreProblem
 from presenced.daemon.clock import SystemClock
@@ -16,15 +16,7 @@ from presenced.daemon.supervisor import Supervisor
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "ini",
-    metavar="INI",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The configuration file.",
-)
+@ini_option
 def run(ini: Path) -> None:
     """Wait for the PBX and keep every user's calendar presence right."""
     settings = load_or_exit(ini)

@@ -19,7 +19,7 @@ from presenced.calendars.signin.entra import DeviceCode
 from presenced.calendars.signin.issuers import is_other_account
 from presenced.calendars.signin.problems import SignInProblem
 from presenced.calendars.signin.token_cache import TokenCache
-from presenced.cli.check import load_or_exit
+from presenced.cli.configuration import ini_option, load_or_exit
 from presenced.cli.endings import Failed
 from presenced.config.problems import Unfit
 from presenced.config.secrets import obtain_key
@@ -46,15 +46,7 @@ class Instead:
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "ini",
-    metavar="INI",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The configuration file.",
-)
+@ini_option
 @click.pass_obj
 def signin(instead: Instead | None, ini: Path) -> None:
     """Sign in an account with a browser, for sync_type = cloud or graph_access = delegated."""

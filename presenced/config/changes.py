@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from presenced.config.settings import Settings, SyncType, UserSection, UserSettings
+from presenced.config.settings import Settings, SyncType, UserSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,8 @@ class Changes:
         return tuple(name for name in ("pbx", "exchange", "store", "web") if getattr(self, name))
 
 
-@dataclass(frozen=True, slots=True)
-class UserChanges:
-    """What a reload means for one user."""
-
-    deciding: bool = False
-    reading: bool = False
-
-
 def compare(old: Settings, new: Settings) -> Changes:
-    """What changed for the whole daemon; `compare_user` tells whom it concerns."""
+    """What changed for the whole daemon."""
     return Changes(
         pbx=replace(old.pbx, unset_on_stop=new.pbx.unset_on_stop) != new.pbx,
         exchange=old.exchange != new.exchange and not _both_disabled(old, new),
@@ -57,18 +49,6 @@ def compare(old: Settings, new: Settings) -> Changes:
         deciding=_decides(old) != _decides(new),
         reading=_reads(old) != _reads(new),
     )
-
-
-def compare_user(old: Settings, new: Settings, addresses: tuple[str, ...]) -> UserChanges:
-    """What changed for the user with these addresses."""
-    before, after = old.for_user(addresses), new.for_user(addresses)
-    reading = _kept(old) != _kept(new) or _kept_of(before) != _kept_of(after)
-    shape = (old.presence.max_title_length, old.presence.until_unit)
-    deciding = replace(before, section="") != replace(after, section="") or shape != (
-        new.presence.max_title_length,
-        new.presence.until_unit,
-    )
-    return UserChanges(deciding=deciding or reading, reading=reading)
 
 
 def _both_disabled(old: Settings, new: Settings) -> bool:
@@ -98,9 +78,3 @@ def _kept(settings: Settings) -> tuple[object, ...]:
 def _asks_organizers(section: UserSection) -> bool | None:
     organizers = dict(section.mapping).get("tentative_exception_organizers")
     return None if organizers is None else bool(organizers)
-
-
-def _kept_of(user: UserSettings) -> tuple[object, ...]:
-    """The same for one user; organizers are fetched only where a rule asks for them."""
-    asks_organizers = bool(user.mapping.tentative_exception_organizers)
-    return user.sync, user.subject_shown, user.timezone, asks_organizers

@@ -203,12 +203,12 @@ class Draft:
         try:
             if isinstance(key.kind, Words | MailAddresses):
                 _refuse_swallowed_key(section, entry)
-            return self._resolve(section, key, key.kind.read(entry.value), entry.line), False
+            return self._resolve(key, key.kind.read(entry.value), entry.line), False
         except Unfit as unfit:
             self.complain(entry.line, f"{key.name}: {unfit.wrong}", unfit.meant)
             return None, True
 
-    def _resolve(self, section: str, key: Key, value: object, line: int) -> object:
+    def _resolve(self, key: Key, value: object, line: int) -> object:
         """What a secret or a path leads to."""
         if isinstance(key.kind, FilePath) and isinstance(value, Path):
             path = Path(self.file).parent / value

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date
 from itertools import accumulate
 
-from presenced.sim.page import Habits, Page, colleague, series_uid, team_of
+from presenced.sim.page import Habits, Page, Team, colleague, series_uid, team_of
 from presenced.sim.people import GIVEN
 from presenced.sim.titles import ODD
 
@@ -40,28 +40,11 @@ def write_page(page: Page, habits: Habits, *, away: bool) -> None:
 
 
 def _series(page: Page, habits: Habits, weekday: int) -> None:
-    """Stand-up, weekly and one-to-one; what befalls a team's series befalls it for the whole team."""
+    """Stand-up, weekly and one-to-one."""
     owner = page.owner
     team = team_of(owner.team_key, owner.domain)
-    fate = (page.ordinal * 31 + team.key) % 41
     if weekday in team.stand_up_days:
-        subject, uid = f"{owner.titles.stand_up} {team.name}", series_uid(team.key, 1)
-        if fate == 0:
-            subject = owner.titles.cancelled + subject
-            page.timed(
-                team.stand_up,
-                15,
-                subject,
-                team.lead,
-                uid=uid,
-                cancelled=True,
-                show_as="Free",
-                item_type="Exception",
-            )
-        elif fate == 1:
-            page.timed(team.stand_up + 30, 30, subject, team.lead, uid=uid, item_type="Exception")
-        else:
-            page.timed(team.stand_up, 15, subject, team.lead, uid=uid, item_type="Occurrence")
+        _stand_up(page, team)
     if weekday == team.weekly_day:
         subject = f"{owner.titles.weekly} {team.name}"
         page.timed(
@@ -83,6 +66,29 @@ def _series(page: Page, habits: Habits, weekday: int) -> None:
             uid=series_uid(owner.key, 3),
             item_type="Occurrence",
         )
+
+
+def _stand_up(page: Page, team: Team) -> None:
+    """What befalls a team's series befalls it for the whole team."""
+    titles = page.owner.titles
+    subject, uid = f"{titles.stand_up} {team.name}", series_uid(team.key, 1)
+    fate = (page.ordinal * 31 + team.key) % 41
+    if fate == 0:
+        subject = titles.cancelled + subject
+        page.timed(
+            team.stand_up,
+            15,
+            subject,
+            team.lead,
+            uid=uid,
+            cancelled=True,
+            show_as="Free",
+            item_type="Exception",
+        )
+    elif fate == 1:
+        page.timed(team.stand_up + 30, 30, subject, team.lead, uid=uid, item_type="Exception")
+    else:
+        page.timed(team.stand_up, 15, subject, team.lead, uid=uid, item_type="Occurrence")
 
 
 def _whole_day(page: Page, habits: Habits, weekday: int) -> None:

@@ -26,7 +26,7 @@ from presenced.sim.generator import office_calendar
 from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import USER, Stage
 from tests.calendars.ews.scripted import NoFinder
-from tests.calendars.graph.stage import ROOT, DirectCarrier, NoTokens, Remembering
+from tests.calendars.graph.stage import ROOT, DirectCarrier, Listener, NoTokens
 from tests.clock import FakeClock
 
 START = datetime(2026, 10, 24, 8, 0, tzinfo=UTC)
@@ -95,7 +95,7 @@ async def doors(
     graph = SimulatedGraph(organisation, clock=clock, tokens=NoTokens())
     graph.base_url = graph.resources.base_url = ROOT
     async with HttpCarrier(settings, clock) as carrier:
-        listener = Remembering()
+        listener = Listener()
         ews = EwsDoor(settings, carrier, NoFinder(), listener, clock)
         direct = DirectCarrier(graph, clock=clock)
         other = GraphDoor(replace(settings, sync_type=SyncType.GRAPH), direct, listener, clock, root=ROOT)

@@ -11,19 +11,16 @@ from pathlib import Path
 import pytest
 import trustme
 
-from presenced.calendars.signin.device import sign_in
-from presenced.calendars.signin.token_cache import TokenCache
 from presenced.cli.connect.chain import connect
 from presenced.cli.connect.course import Step, Verdict
 from presenced.config.loading import load
-from presenced.config.secrets import obtain_key
 from presenced.daemon.surroundings import Surroundings
 from presenced.sim.exchange.faults import Trouble
 from presenced.sim.stage import HOST
 from presenced.store.sqlite import open_store
 from tests.calendars.signin.authority import SECRET
-from tests.calendars.signin.rushing import RushingClock
 from tests.cli.chain import free_port
+from tests.e2e.configuration import give_key, sign_in_once
 from tests.e2e.test_cloud import Cloud
 
 OK, FAIL, NOTE, SKIP = Verdict.OK, Verdict.FAIL, Verdict.NOTE, Verdict.SKIP
@@ -53,9 +50,7 @@ class Checked(Cloud):
 
 @pytest.fixture
 async def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Checked]:
-    monkeypatch.setenv("PRESENCED_KEY_FILE", str(tmp_path / "presenced.key"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    obtain_key({"PRESENCED_KEY_FILE": str(tmp_path / "presenced.key")})
+    give_key(monkeypatch, tmp_path)
     cloud = Checked(tmp_path)
     await cloud.open_exchange()
     yield cloud
@@ -137,13 +132,7 @@ async def test_nobody_has_signed_in(cloud: Checked) -> None:
 async def test_an_account_has_signed_in(cloud: Checked) -> None:
     cloud.sync_type = "cloud"
     cloud.online.door.permission = "EWS.AccessAsUser.All"
-    clock = RushingClock()
-    store = await open_store(cloud.folder / "store.db", clock)
-    cache = TokenCache(store, {"PRESENCED_KEY_FILE": str(cloud.folder / "presenced.key")})
-    exchange = load(cloud.write()).exchange
-    host = cloud.online.authority.host
-    await sign_in(exchange, clock, cache, lambda _: None, authority_host=host)
-    await store.close()
+    await sign_in_once(cloud.write(), cloud.clock, cloud.online.authority.host)
     steps = await cloud.check()
     assert steps["exchange token"][0].verdict is OK
     assert steps["exchange subscription"][0].verdict is OK

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +20,7 @@ from presenced.sim.graph.ports import Caller, TokenRefused
 from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import HOST, Certificates
 from tests.calendars.signin.authority import APP, SECRET, TENANT, Authority
+from tests.calendars.signin.keys import claims_of
 from tests.cli.chain import ANN
 from tests.clock import FakeClock
 
@@ -34,8 +33,7 @@ class Tokens:
     permission = "Calendars.Read"
 
     async def identify(self, token: str) -> Caller:
-        part = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        claims = claims_of(token)
         if claims["aud"] != "https://graph.microsoft.com":
             raise TokenRefused("Invalid audience.")
         assert "Calendars.Read" in claims["roles"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from presenced.config.changes import Changes, UserChanges, compare, compare_user
+from presenced.config.changes import Changes, compare
 from tests.config.sample import SMALL, Machine, read
 
 GRAPH = "[exchange]\nsync_type = graph\nclient_id = a\ntenant_id = b\nclient_secret = c\n"
@@ -65,24 +65,3 @@ def test_compare_pbx(line: str, changes: Changes) -> None:
 
 def test_the_doors_that_reconnect() -> None:
     assert Changes(pbx=True, log=True, web=True).doors == ("pbx", "web")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "changes"),
-    [
-        ("", "", UserChanges()),
-        ("", "[user b@b]\nsync = no\n", UserChanges()),
-        ("", "[user a@b]\nsync = no\n", UserChanges(deciding=True, reading=True)),
-        ("", "[user a@b]\nsync = yes\n", UserChanges()),
-        ("", "[user a@b]\nlanguage = de\n", UserChanges(deciding=True)),
-        ("", "[user a@b]\ntimezone = UTC\n", UserChanges(deciding=True, reading=True)),
-        ("[user a@b]\nsubject = show\n", "subject = hide\n[user a@b]\nsubject = show\n", UserChanges()),
-        ("", "subject = hide\n", UserChanges(deciding=True, reading=True)),
-        ("", "window_hours = 50\n", UserChanges(deciding=True, reading=True)),
-        ("", "max_title_length = 50\n", UserChanges(deciding=True)),
-        ("", "[log]\nlevel = debug\n", UserChanges()),
-    ],
-)
-def test_compare_user(before: str, after: str, changes: UserChanges) -> None:
-    old, new = read(SMALL + before, Machine()), read(SMALL + after, Machine())
-    assert compare_user(old, new, ("a@b",)) == changes

@@ -20,7 +20,6 @@ from presenced.calendars.signin.device import sign_in
 from presenced.calendars.signin.entra import DeviceCode
 from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.loading import load
-from presenced.config.secrets import obtain_key
 from presenced.daemon.supervisor import Supervisor
 from presenced.daemon.surroundings import Surroundings
 from presenced.sim.bearer import ExchangeTokens, GraphTokens
@@ -38,35 +37,11 @@ from presenced.sim.entra.tenants import (
 from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import HOST, USER, Stage
 from presenced.store.sqlite import open_store
+from tests.e2e.configuration import give_key, keep, write_ini
 from tests.e2e.test_main_job import World
 from tests.sim.entra.house import APP, PUBLIC_APP, SUBJECT, TENANT, OwnCertificate
 
-INI = """\
-[pbx]
-listen = {host}:{port}
-tls_certificate = {files.certificate}
-tls_key = {files.key}
-app_name = presenced
-app_password = file:{folder}/pbx-password
-master_pbx_name = master
-
-[presence]
-timezone = UTC
-
-[exchange]
-tls_ca = {files.authority}
-{exchange}
-
-[store]
-url = sqlite:///{folder}/store.db
-
-[web]
-listen =
-
-[log]
-level = error
-"""
-SECRETS = {"pbx-password": "pbx-secret", "exchange-password": "exchange-secret", "pfx-password": "open"}
+SECRETS = {"exchange-password": "exchange-secret", "pfx-password": "open"}
 ACCOUNT = "calendar-service@example.com"
 
 
@@ -171,27 +146,21 @@ class Online(World):
         """Host and port of the provider."""
         return self.entra.base_url.removeprefix("https://")
 
-    def keep(self, name: str, content: str | bytes) -> None:
-        """A file that nobody else may read."""
-        path = self.folder / name
-        path.touch(mode=0o600)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
     def issue_federated(self, life: timedelta = timedelta(hours=1)) -> None:
         """The workload's platform writes a fresh token."""
-        self.keep("token", self.issuer.issue(SUBJECT, self.clock.now(), life=life))
+        keep(self.folder, "token", self.issuer.issue(SUBJECT, self.clock.now(), life=life))
 
     def write(self) -> Path:
         """The ini file and what it names."""
         for name, content in SECRETS.items():
-            self.keep(name, content)
-        self.keep("client-secret", self.secret)
+            keep(self.folder, name, content)
+        keep(self.folder, "client-secret", self.secret)
         if self.kind in {Kind.PEM, Kind.GRAPH}:
-            self.keep("own.pem", self.own.key_pem + self.own.pem)
+            keep(self.folder, "own.pem", self.own.key_pem + self.own.pem)
         if self.kind is Kind.PFX:
             lock = BestAvailableEncryption(b"open")
             pfx = pkcs12.serialize_key_and_certificates(None, self.own.key, self.own.certificate, None, lock)
-            self.keep("own.pfx", pfx)
+            keep(self.folder, "own.pfx", pfx)
         if self.kind is Kind.FEDERATED:
             self.issue_federated()
         exchange = CREDENTIALS[self.kind].format(folder=self.folder)
@@ -199,17 +168,7 @@ class Online(World):
             exchange += f"\nautodiscover_url = {self.stage.exchange.base_url}"
         if "sync_type" not in exchange:
             exchange = f"sync_type = cloud-app-only\nclient_id = {APP}\ntenant_id = {TENANT}\n{exchange}"
-        ini = self.folder / "presenced.ini"
-        ini.write_text(
-            INI.format(
-                host=HOST,
-                port=self.listens_at,
-                files=self.stage.certificates,
-                folder=self.folder,
-                exchange=exchange,
-            )
-        )
-        return ini
+        return write_ini(self.folder, self.stage.certificates, self.listens_at, exchange)
 
     async def open_daemon(self) -> None:
         self.listens_at = self.port
@@ -249,9 +208,7 @@ class Online(World):
 
 
 def prepare(monkeypatch: pytest.MonkeyPatch, folder: Path, now: Callable[[], datetime]) -> None:
-    """What the machine gives a daemon: the installation's key, no proxy, and the time msal asks for."""
-    monkeypatch.setenv("PRESENCED_KEY_FILE", str(folder / "presenced.key"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    obtain_key({"PRESENCED_KEY_FILE": str(folder / "presenced.key")})
+    """What the machine gives a daemon, and the time msal asks for."""
+    give_key(monkeypatch, folder)
     clock = SimpleNamespace(time=lambda: now().timestamp())
     monkeypatch.setattr(msal.oauth2cli.assertion, "time", clock)

@@ -5,8 +5,6 @@ The authority is the sign-in's own test endpoint; Exchange takes its newest toke
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -14,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from presenced.calendars.signin.device import sign_in
-from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.loading import load
-from presenced.config.secrets import obtain_key
 from presenced.core.ports import MailboxState
 from presenced.daemon.supervisor import Supervisor
 from presenced.daemon.surroundings import Surroundings
@@ -30,41 +25,18 @@ from presenced.sim.exchange.ports import Account
 from presenced.sim.exchange.server import SimulatedExchange
 from presenced.sim.exchange.signin import CLOUD, SignIn, TokenRefused
 from presenced.sim.stage import HOST, Certificates
-from presenced.store.sqlite import open_store
 from tests.calendars.signin.authority import APP, SECRET, TENANT, Authority
-from tests.calendars.signin.rushing import RushingClock
+from tests.calendars.signin.keys import claims_of
 from tests.clock import FakeClock
+from tests.e2e.configuration import give_key, keep, sign_in_once, write_ini
 from tests.e2e.test_main_job import World, item
 
-INI = """\
-[pbx]
-listen = {host}:{port}
-tls_certificate = {files.certificate}
-tls_key = {files.key}
-app_name = presenced
-app_password = file:{folder}/pbx-password
-master_pbx_name = master
-
-[presence]
-timezone = UTC
-
-[exchange]
+CLOUD_INI = """\
 sync_type = {sync_type}
 user = svc.calendar@contoso.com
 autodiscover_url = {autodiscover_url}
-tls_ca = {files.authority}
 client_id = {app}
 tenant_id = {tenant}
-{secret}
-
-[store]
-url = sqlite:///{folder}/store.db
-
-[web]
-listen =
-
-[log]
-level = error
 """
 
 
@@ -73,26 +45,19 @@ class Door:
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
-        self.revoked = 0
-        """tokens up to this number are no good any more"""
         self.permission = "full_access_as_app"
         self.taken: set[int] = set()
 
     async def verify(self, token: str) -> Account:
-        part = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        claims = claims_of(token)
         if claims["aud"] != "https://outlook.office365.com":
             raise TokenRefused("The audience claim value is invalid")
         if self.permission not in (*claims.get("roles", ()), *claims.get("scp", "").split()):
             raise TokenRefused("The token contains not enough scope")
-        if claims["number"] <= self.revoked:
+        if claims["number"] <= self._authority.revoked:
             raise TokenRefused("The token has been revoked")
         self.taken.add(claims["number"])
         return Account(APP, impersonates=True)
-
-    def revoke(self) -> None:
-        """No token given out until now is good any more."""
-        self.revoked = self._authority.issued
 
 
 class CloudStage:
@@ -130,26 +95,13 @@ class Cloud(World):
         self.sync_type = "cloud-app-only"
 
     def write(self) -> Path:
-        for name, secret in (("pbx", "pbx-secret"), ("client", self.secret)):
-            path = self.folder / f"{name}-password"
-            path.touch(mode=0o600)
-            path.write_text(secret)
-        ini = self.folder / "presenced.ini"
-        app_only = self.sync_type == "cloud-app-only"
-        ini.write_text(
-            INI.format(
-                host=HOST,
-                port=self.listens_at,
-                files=self.online.certificates,
-                folder=self.folder,
-                sync_type=self.sync_type,
-                autodiscover_url=self.online.exchange.base_url,
-                app=APP,
-                tenant=TENANT,
-                secret=f"client_secret = file:{self.folder}/client-password" if app_only else "",
-            )
+        keep(self.folder, "client-password", self.secret)
+        exchange = CLOUD_INI.format(
+            sync_type=self.sync_type, autodiscover_url=self.online.exchange.base_url, app=APP, tenant=TENANT
         )
-        return ini
+        if self.sync_type == "cloud-app-only":
+            exchange += f"client_secret = file:{self.folder}/client-password\n"
+        return write_ini(self.folder, self.online.certificates, self.listens_at, exchange)
 
     async def open_daemon(self) -> None:
         host = self.online.authority.host
@@ -160,28 +112,14 @@ class Cloud(World):
 
 
 @pytest.fixture
-def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "presenced.key"
-    monkeypatch.setenv("PRESENCED_KEY_FILE", str(path))
-    monkeypatch.setenv("NO_PROXY", "*")
-    obtain_key({"PRESENCED_KEY_FILE": str(path)})
-    return path
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path, key_file: Path) -> AsyncIterator[Cloud]:
+async def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cloud]:
+    give_key(monkeypatch, tmp_path)
     cloud = Cloud(tmp_path)
     await cloud.open_exchange()
     yield cloud
     await cloud.close()
     assert list(cloud.pbx.client_bugs) == []
     assert list(cloud.online.exchange.client_bugs) == []
-
-
-async def begin(cloud: Cloud) -> None:
-    await cloud.open_daemon()
-    cloud.open_pbx()
-    await cloud.shows(ann="Free", bob="Free", eve="Free")
 
 
 def check_headers(cloud: Cloud) -> None:
@@ -214,9 +152,9 @@ async def test_an_app_signs_in_and_impersonates(cloud: Cloud) -> None:
 
 
 async def test_a_token_revoked_in_mid_life_is_replaced_once(cloud: Cloud) -> None:
-    await begin(cloud)
+    await cloud.open_all()
     await cloud.clock.advance(timedelta(minutes=1), turns=5)
-    cloud.online.door.revoke()
+    cloud.online.authority.revoke()
     for name in ("ann", "bob", "eve"):
         cloud.organisation.put(f"{name}@example.com", item("meeting", -30, 300))
     await cloud.shows(**dict.fromkeys(("ann", "bob", "eve"), "Meeting until 13:00 #busy"))
@@ -225,9 +163,9 @@ async def test_a_token_revoked_in_mid_life_is_replaced_once(cloud: Cloud) -> Non
 
 
 async def test_a_stream_that_ends_with_its_token_opens_with_the_next(cloud: Cloud) -> None:
-    await begin(cloud)
+    await cloud.open_all()
     await cloud.clock.advance(timedelta(minutes=1), turns=5)
-    cloud.online.door.revoke()
+    cloud.online.authority.revoke()
     cloud.online.exchange.interrupt_streams(Trouble.EOF)
     cloud.organisation.put("ann@example.com", item("meeting", -30, 300))
     await cloud.shows(ann="Meeting until 13:00 #busy")
@@ -237,7 +175,7 @@ async def test_a_stream_that_ends_with_its_token_opens_with_the_next(cloud: Clou
 
 async def test_tokens_are_renewed_ahead_so_that_none_is_refused(cloud: Cloud) -> None:
     cloud.online.authority.lifetime = 600
-    await begin(cloud)
+    await cloud.open_all()
     for _ in range(30):
         await cloud.clock.advance(timedelta(minutes=1), turns=10)
         await cloud.until(lambda: True)
@@ -298,14 +236,7 @@ async def test_an_account_that_signed_in_once(cloud: Cloud) -> None:
     cloud.open_pbx()
     await cloud.until(lambda: "run presenced signin" in str(cloud.exchange_status()["reason"]))
     assert cloud.online.authority.seen == []
-    store = await open_store(cloud.folder / "store.db", cloud.clock)
-    exchange = load(cloud.write()).exchange
-    environ = {"PRESENCED_KEY_FILE": str(cloud.folder / "presenced.key")}
-    host = cloud.online.authority.host
-    account = await sign_in(
-        exchange, RushingClock(), TokenCache(store, environ), lambda _: None, authority_host=host
-    )
-    await store.close()
+    account = await sign_in_once(cloud.write(), cloud.clock, cloud.online.authority.host)
     await cloud.shows(ann="Free", bob="Free", eve="Free")
     status = cloud.exchange_status()["sign_in"]
     assert isinstance(status, dict)
@@ -317,7 +248,7 @@ async def test_what_an_admin_must_know_is_logged_at_start_and_after_a_reload(
     cloud: Cloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "presenced.daemon.supervisor"):
-        await begin(cloud)
+        await cloud.open_all()
         assert caplog.text.count("ends it for good on 2027-04-01") == 1
         cloud.sync_type = "cloud"
         cloud.write()

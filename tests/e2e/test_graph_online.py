@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from presenced.calendars.signin.device import sign_in
-from presenced.calendars.signin.token_cache import TokenCache
 from presenced.config.loading import load
 from presenced.config.secrets import obtain_key
 from presenced.core.ports import MailboxState
@@ -25,40 +21,18 @@ from presenced.sim.graph.faults import Trouble
 from presenced.sim.graph.ports import Caller, TokenRefused
 from presenced.sim.graph.server import SimulatedGraph
 from presenced.sim.stage import HOST, Certificates
-from presenced.store.sqlite import open_store
 from tests.calendars.signin.authority import ACCOUNT, APP, SECRET, TENANT, Authority
-from tests.calendars.signin.rushing import RushingClock
+from tests.calendars.signin.keys import claims_of
 from tests.clock import FakeClock
+from tests.e2e.configuration import keep, sign_in_once, write_ini
 from tests.e2e.test_main_job import World, item
 
-INI = """\
-[pbx]
-listen = {host}:{port}
-tls_certificate = {files.certificate}
-tls_key = {files.key}
-app_name = presenced
-app_password = file:{folder}/pbx-password
-master_pbx_name = master
-
-[presence]
-timezone = UTC
-
-[exchange]
+GRAPH_INI = """\
 sync_type = graph
-tls_ca = {files.authority}
 client_id = {app}
 tenant_id = {tenant}
 {credential}
 {more}
-
-[store]
-url = sqlite:///{folder}/store.db
-
-[web]
-listen = {web}
-
-[log]
-level = error
 """
 CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1702682181"}}}'
 
@@ -68,23 +42,16 @@ class Tokens:
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
-        self.revoked = 0
-        """tokens up to this number are no good any more"""
         self.calendars: frozenset[str] | None = None
 
     async def identify(self, token: str) -> Caller:
-        part = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        claims = claims_of(token)
         if claims["aud"] != "https://graph.microsoft.com":
             raise TokenRefused("Invalid audience.")
-        if claims["number"] <= self.revoked:
+        if claims["number"] <= self._authority.revoked:
             raise TokenRefused("Continuous access evaluation resulted in challenge.", claims=CLAIMS)
         granted = {*claims.get("roles", ()), *claims.get("scp", "").split(), "User.ReadBasic.All"}
         return Caller(APP, frozenset(granted), calendars=self.calendars)
-
-    def revoke(self) -> None:
-        """No token given out until now is good any more."""
-        self.revoked = self._authority.issued
 
 
 class GraphStage:
@@ -126,18 +93,9 @@ class Online(World):
         await self.online.open()
 
     def write(self) -> Path:
-        for name, secret in (("pbx", "pbx-secret"), ("client", SECRET)):
-            path = self.folder / f"{name}-password"
-            path.touch(mode=0o600)
-            path.write_text(secret)
-        ini = self.folder / "presenced.ini"
-        ini.write_text(
-            INI.format(
-                host=HOST, port=self.listens_at, files=self.online.certificates, folder=self.folder, app=APP,
-                tenant=TENANT, web=self.web, more=self.more, credential=self.credential,
-            )
-        )  # fmt: skip
-        return ini
+        keep(self.folder, "client-password", SECRET)
+        exchange = GRAPH_INI.format(app=APP, tenant=TENANT, credential=self.credential, more=self.more)
+        return write_ini(self.folder, self.online.certificates, self.listens_at, exchange, web=self.web)
 
     async def open_daemon(self) -> None:
         self.listens_at = self.port
@@ -160,12 +118,6 @@ async def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     assert list(online.online.graph.client_bugs) == []
 
 
-async def begin(online: Online) -> None:
-    await online.open_daemon()
-    online.open_pbx()
-    await online.shows(ann="Free", bob="Free", eve="Free")
-
-
 async def test_from_login_to_presence_and_a_change(online: Online) -> None:
     online.organisation.put("ann@example.com", item("meeting", -30, 300))
     await online.open_daemon()
@@ -181,9 +133,9 @@ async def test_from_login_to_presence_and_a_change(online: Online) -> None:
 
 
 async def test_a_token_revoked_in_mid_life_is_replaced_with_the_claims_asked_for(online: Online) -> None:
-    await begin(online)
+    await online.open_all()
     await online.clock.advance(timedelta(minutes=1), turns=5)
-    online.online.tokens.revoke()
+    online.online.authority.revoke()
     for name in ("ann", "bob", "eve"):
         online.organisation.put(f"{name}@example.com", item("meeting", -30, 300))
     await online.shows(**dict.fromkeys(("ann", "bob", "eve"), "Meeting until 13:00 #busy"))
@@ -203,7 +155,7 @@ async def test_a_mailbox_outside_the_scope_is_blocked_with_its_remedy_and_no_oth
 
 
 async def test_graph_goes_away_and_comes_back(online: Online) -> None:
-    await begin(online)
+    await online.open_all()
     await online.online.graph.stop()
     online.organisation.put("ann@example.com", item("meeting", -30, 300))
     await online.clock.advance(timedelta(seconds=20), turns=3)
@@ -215,7 +167,7 @@ async def test_graph_goes_away_and_comes_back(online: Online) -> None:
 
 
 async def test_throttling_and_lost_tokens_cost_no_change(online: Online) -> None:
-    await begin(online)
+    await online.open_all()
     graph = online.online.graph
     graph.faults.on(
         Trouble.THROTTLED,
@@ -235,12 +187,7 @@ async def test_an_account_that_signed_in_once_polls(online: Online) -> None:
     online.credential = f"graph_access = delegated\nuser = {ACCOUNT}"
     obtain_key({"PRESENCED_KEY_FILE": str(online.folder / "presenced.key")})
     online.listens_at = find_port()
-    exchange = load(online.write()).exchange
-    store = await open_store(online.folder / "store.db", online.clock)
-    cache = TokenCache(store, {"PRESENCED_KEY_FILE": str(online.folder / "presenced.key")})
-    host = online.online.authority.host
-    assert await sign_in(exchange, RushingClock(), cache, lambda _: None, authority_host=host) == ACCOUNT
-    await store.close()
+    assert await sign_in_once(online.write(), online.clock, online.online.authority.host) == ACCOUNT
     online.organisation.put("ann@example.com", item("meeting", -30, 300))
     await online.open_daemon()
     online.open_pbx()
@@ -287,7 +234,7 @@ async def noticing(online: Online) -> AsyncIterator[Online]:
 
 
 async def test_a_change_is_noticed_without_waiting_for_the_next_poll(noticing: Online) -> None:
-    await begin(noticing)
+    await noticing.open_all()
     await noticing.until(lambda: len(noticing.online.graph.resources.subscriptions) == 3)
     await noticing.until(lambda: noticing.standing("ann")[0] is MailboxState.RESOLVED)
     begun = noticing.clock.now()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from presenced.sim.exchange.organisation import Item, Organisation, SimulatedMai
 from presenced.sim.pbx import SimulatedPbx, SimulatedUser
 from presenced.sim.stage import HOST, USER, Stage
 from tests.clock import FakeClock
+from tests.e2e.configuration import keep
 
 START = datetime(2026, 11, 16, 8, 0, tzinfo=UTC)
 NAMES = ("ann", "bob", "eve")
@@ -63,9 +64,7 @@ class World:
     def write_ini(self) -> Path:
         """The daemon's file, and the secrets it names."""
         for name in ("pbx", "exchange"):
-            secret = self.folder / f"{name}-password"
-            secret.touch(mode=0o600)
-            secret.write_text(f"{name}-secret")
+            keep(self.folder, f"{name}-password", f"{name}-secret")
         files = self.stage.certificates
         ini = self.folder / "presenced.ini"
         ini.write_text(
@@ -104,6 +103,12 @@ class World:
         url = f"wss://{HOST}:{self.port}/example.com/presenced"
         dialing = self.pbx.run_dialing(url, tls=self.stage.certificates.for_client())
         self._running["pbx"] = asyncio.create_task(dialing)
+
+    async def open_all(self) -> None:
+        """Daemon and PBX, until everybody's presence stands; nobody has an appointment."""
+        await self.open_daemon()
+        self.open_pbx()
+        await self.shows(ann="Free", bob="Free", eve="Free")
 
     async def kill(self, name: str) -> None:
         """Take it away without a goodbye."""
@@ -151,18 +156,6 @@ class World:
         for name in list(self._running):
             await self.kill(name)
         await self.stage.close()
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.open_exchange()
-    await world.open_daemon()
-    world.open_pbx()
-    yield world
-    await world.close()
-    assert list(world.pbx.client_bugs) == []
-    assert list(world.stage.exchange.client_bugs) == []
 
 
 async def test_from_login_to_presence_and_a_change(world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,6 @@ from click.testing import CliRunner, Result
 from presenced.cli import ask
 from presenced.cli.main import main
 from tests.e2e.test_main_job import World, item
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.open_exchange()
-    await world.open_daemon()
-    world.open_pbx()
-    yield world
-    await world.close()
 
 
 async def call(*arguments: str) -> Result:

@@ -44,12 +44,6 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> 
     assert list(world.graph.client_bugs) == []
 
 
-async def begin(world: Online) -> None:
-    await world.open_daemon()
-    world.open_pbx()
-    await world.shows(ann="Free", bob="Free", eve="Free")
-
-
 def everybody_meets(world: Online, name: str = "meeting") -> dict[str, str]:
     """Something new in each calendar; the notes it makes."""
     for each in NAMES:
@@ -97,7 +91,7 @@ async def test_the_main_job(world: Online) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.ACCOUNT, Kind.SECRET, Kind.PEM, Kind.GRAPH, Kind.GRAPH_ACCOUNT])
 async def test_a_token_revoked_in_mid_life_is_replaced_once(world: Online) -> None:
-    await begin(world)
+    await world.open_all()
     await world.clock.advance(MINUTE, turns=5)
     world.entra.tokens.revoke()
     await world.shows(**everybody_meets(world))
@@ -109,7 +103,7 @@ async def test_a_token_revoked_in_mid_life_is_replaced_once(world: Online) -> No
 @pytest.mark.parametrize("kind", [Kind.ACCOUNT, Kind.PEM])
 async def test_a_stream_that_ends_with_its_token_opens_with_the_next(world: Online) -> None:
     world.entra.tokens.life = world.entra.tokens.long_life = 2 * MINUTE
-    await begin(world)
+    await world.open_all()
 
     def streams() -> list[str]:
         seen = world.stage.exchange.seen
@@ -127,7 +121,7 @@ async def test_a_stream_that_ends_with_its_token_opens_with_the_next(world: Onli
 
 
 async def test_an_ended_secret_is_told_and_a_new_one_taken_at_reload(world: Online) -> None:
-    await begin(world)
+    await world.open_all()
     await world.clock.advance(MINUTE, turns=5)
     world.application.end_secrets(world.clock.now())
     world.entra.tokens.revoke()
@@ -162,7 +156,7 @@ async def test_what_policy_blocks_is_told_with_its_reason(world: Online) -> None
 async def test_an_account_stays_signed_in_over_refreshes_and_restarts(world: Online) -> None:
     world.entra.faults.single_use_refresh_tokens = True
     world.entra.tokens.life = world.entra.tokens.long_life = 2 * MINUTE
-    await begin(world)
+    await world.open_all()
     ends = {world.sign_in_status()["expires_at"]}
     while len(ends) < 3:
         await world.clock.advance(ALMOST, turns=3)
@@ -177,7 +171,7 @@ async def test_an_account_stays_signed_in_over_refreshes_and_restarts(world: Onl
 
 @pytest.mark.parametrize("kind", [Kind.ACCOUNT])
 async def test_an_account_whose_sessions_were_ended_signs_in_again(world: Online) -> None:
-    await begin(world)
+    await world.open_all()
     await world.clock.advance(MINUTE, turns=5)
     world.entra.grants.sessions.revoke(world.account)
     world.entra.tokens.revoke()
@@ -203,7 +197,7 @@ async def test_an_account_that_may_not_impersonate(world: Online) -> None:
 @pytest.mark.parametrize("kind", [Kind.FEDERATED])
 async def test_a_token_file_that_was_not_kept_fresh(world: Online) -> None:
     world.entra.tokens.life = world.entra.tokens.long_life = 2 * MINUTE
-    await begin(world)
+    await world.open_all()
     world.issue_federated(timedelta(minutes=-10))
     await world.clock.advance(ALMOST, turns=3)
     await world.until(lambda: "AADSTS700024" in str(world.sign_in_status()["reason"]))

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.e2e.test_main_job import World, item
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.open_exchange()
-    await world.open_daemon()
-    world.open_pbx()
-    yield world
-    await world.close()
 
 
 def listen(world: World, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection, serve
 
-from presenced.sim.pbx import SimulatedPbx, SimulatedUser
+from presenced.sim.pbx import PbxFaults, PresenceWritten, SimulatedPbx, SimulatedUser
 from tests.clock import FakeClock
 
 SECOND = timedelta(seconds=1)
@@ -151,3 +151,23 @@ async def replicate(ws: Connection) -> list[dict[str, Any]]:
         if "columns" not in message:
             return rows
         rows.append(message["columns"])
+
+
+class Bench:
+    """A PBX of these users with a daemon logged in."""
+
+    def __init__(self, users: Sequence[SimulatedUser]) -> None:
+        self.clock = FakeClock()
+        self.faults = PbxFaults()
+        self.told: list[PresenceWritten] = []
+        self.pbx = SimulatedPbx(users, clock=self.clock, faults=self.faults, on_presence=self.told.append)
+        self.ws: Connection
+
+
+@asynccontextmanager
+async def logged_in(*users: SimulatedUser) -> AsyncIterator[Bench]:
+    bench = Bench(users)
+    async with dialling(bench.pbx) as ws:
+        bench.ws = ws
+        await log_in(ws)
+        yield bench

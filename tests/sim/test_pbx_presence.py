@@ -6,34 +6,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from websockets.asyncio.connection import Connection
 
-from presenced.sim.pbx import PbxFaults, PresenceWritten, SimulatedPbx
-from tests.clock import FakeClock
-from tests.sim.handmade import ANNA, BERT, dialling, hear, log_in, presence, say, until
+from presenced.sim.pbx import PresenceWritten
+from tests.sim.handmade import ANNA, BERT, Bench, hear, logged_in, presence, say, until
 
 DONE = {"api": "PbxApi", "mt": "SetPresenceResult", "src": "w1"}
 
 
-class Bench:
-    """A PBX of two users with a daemon logged in."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.faults = PbxFaults()
-        self.told: list[PresenceWritten] = []
-        self.pbx = SimulatedPbx(
-            [ANNA, BERT], clock=self.clock, faults=self.faults, on_presence=self.told.append
-        )
-        self.ws: Connection
-
-
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    async with dialling(bench.pbx) as ws:
-        bench.ws = ws
-        await log_in(ws)
+    async with logged_in(ANNA, BERT) as bench:
         yield bench
 
 

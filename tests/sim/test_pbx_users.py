@@ -9,10 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from websockets.asyncio.connection import Connection
 
-from presenced.sim.pbx import PbxFaults, SimulatedPbx, SimulatedUser
-from tests.clock import FakeClock
+from presenced.sim.pbx import SimulatedUser
 from tests.sim.handmade import (
     ANNA,
     BERT,
@@ -20,31 +18,18 @@ from tests.sim.handmade import (
     COLUMNS,
     NEXT,
     START,
-    dialling,
+    Bench,
     hear,
-    log_in,
+    logged_in,
     replicate,
     say,
     until,
 )
 
 
-class Bench:
-    """A PBX of three users with a daemon logged in."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.faults = PbxFaults()
-        self.pbx = SimulatedPbx([ANNA, BERT, CARL], clock=self.clock, faults=self.faults)
-        self.ws: Connection
-
-
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    async with dialling(bench.pbx) as ws:
-        bench.ws = ws
-        await log_in(ws)
+    async with logged_in(ANNA, BERT, CARL) as bench:
         yield bench
 
 

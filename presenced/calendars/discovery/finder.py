@@ -28,7 +28,6 @@ from presenced.config.settings import ExchangeSettings
 from presenced.core.ports import Clock, Mailbox, Resolution
 
 _DOMAINS_AT_A_TIME = 8
-_MOST_ENDPOINTS = 1000
 _MODERN = re.compile(r"Exchange20(1[3-9]|[2-9]\d)|V20")
 """EwsSupportedSchemas of Exchange 2013 and later"""
 _GONE = frozenset({"dns", "connect", "tls", "timeout", "broken"})
@@ -62,8 +61,6 @@ class Finder:
         asking = Asking(carrier)
         self._servers = Servers(asking, clock, settings.autodiscover_url, self._anchor)
         self._lookup = Lookup(asking, clock, settings.requests_in_flight, self._anchor, own=own)
-        self._endpoints: dict[str, set[str]] = {}
-        """endpoint -> domains whose server named it"""
 
     async def fetch_mailboxes(self, users: Sequence[Sequence[str]]) -> Sequence[Resolution]:
         """Resolve each user's candidate addresses, in order of preference; see ports.CalendarDoor.
@@ -71,12 +68,6 @@ class Finder:
         Raises DoorProblem where nobody in the call could be asked about at all.
         """
         return await resolve(users, self._settle)
-
-    def forget(self, what: str) -> None:
-        """Look again for the servers behind an address or an endpoint: it moved, or does not answer."""
-        domains = {find_domain(what) or ""} if "@" in what else self._endpoints.pop(what, set())
-        for domain in domains:
-            self._servers.forget_domain(domain)
 
     async def _settle(self, fresh: Mapping[str, str], outcomes: dict[str, Outcome]) -> None:
         """Ask about these candidates until an outcome of each is known."""
@@ -187,8 +178,6 @@ class Finder:
         if schemas and not _MODERN.search(schemas):
             return Outcome(f"{host}: known there, but its Exchange is older than 2013 ({schemas[:100]})")
         address = said.get(wire.ADDRESS, "") or ask.address
-        if len(self._endpoints) < _MOST_ENDPOINTS or endpoint in self._endpoints:
-            self._endpoints.setdefault(endpoint, set()).add(ask.domain)
         mailbox = Mailbox(address, endpoint, said.get(wire.GROUPING, ""))
         return Outcome(f"{host}: mailbox {address} at {endpoint}", mailbox)
 

@@ -118,12 +118,6 @@ class Servers:
         self._hosts.pop(server.place.base, None)
         self._known = {key: known for key, known in self._known.items() if known.server is not server}
 
-    def forget_domain(self, domain: str) -> None:
-        """Look for this domain's server again, and for what it may speak now."""
-        known = self._known.pop(self.key(domain), None)
-        if known is not None and known.server is not None:
-            self.forget(known.server)
-
     def key(self, domain: str) -> str:
         """What the domain's server is remembered by: domains of the same key share it."""
         return domain if self._configured is None else ""

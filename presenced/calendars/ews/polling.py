@@ -23,7 +23,7 @@ from presenced.calendars.ews.recovery import (
 )
 from presenced.calendars.ews.wire import read_sync
 from presenced.calendars.pace import Pace
-from presenced.calendars.problems import unreadable_problem
+from presenced.calendars.problems import lasting_problem, unreadable_problem
 from presenced.calendars.turns import Turns
 from presenced.core.ports import (
     CalendarListener,
@@ -31,7 +31,6 @@ from presenced.core.ports import (
     DoorProblem,
     Mailbox,
     MailboxProblem,
-    MailboxState,
     StreamStatus,
 )
 
@@ -39,8 +38,6 @@ log = logging.getLogger(__name__)
 
 PAGES = 200
 """SyncFolderItems answers read in a row at most: 512 changes each"""
-LASTING = 3
-"""failures in a row before the admin is told"""
 
 
 class _Polled:
@@ -193,9 +190,8 @@ class Poller:
         """Count it; tell the admin when it lasts, or at once where it won't pass by itself."""
         one.failures += 1
         asked = problem.retry_after or timedelta()
-        if at_once or one.failures == LASTING:
+        lasting = lasting_problem(problem, one.failures, at_once=at_once)
+        if lasting is not None:
             one.told = False
-            if not isinstance(problem, MailboxProblem):
-                problem = MailboxProblem(MailboxState.FAILING, problem.reason, remedy=problem.remedy)
-            self._listener.troubled(one.mailbox.address, problem)
+            self._listener.troubled(one.mailbox.address, lasting)
         return self._pace.spread(asked) if asked > self._interval else None

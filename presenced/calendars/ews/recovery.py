@@ -7,12 +7,11 @@ notification-related errors in EWS in Exchange" and the ResponseCode page of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from presenced.calendars.ews.envelope import DYING, POLICY, UNREADABLE, Trouble
-from presenced.calendars.problems import HOURLY, MINUTES, SOON
+from presenced.calendars.problems import HOURLY, MINUTES, Recovery
 from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
 
 
@@ -54,17 +53,6 @@ _ALLOW = (
 _VERSION = "EWS of Exchange 2013 or later is needed"
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """One line of the table."""
-
-    step: Step
-    reason: str
-    remedy: str = ""
-    pause: timedelta = SOON
-    state: MailboxState = MailboxState.FAILING
-
-
 _GONE = Recovery(Step.RESUBSCRIBE, "Exchange lost the subscription")
 _MOVED = Recovery(Step.REDISCOVER, "the mailbox is not where it was", pause=timedelta(minutes=1))
 _BUSY = Recovery(Step.BACK_OFF, "Exchange is busy and asks to wait")
@@ -102,7 +90,7 @@ _ACCOUNT = Recovery(
     Step.SIGN_IN, "Exchange refuses the account", "check user, password or app registration in [exchange]"
 )
 
-_TABLE: dict[str, Recovery] = {
+_TABLE: dict[str, Recovery[Step]] = {
     # subscriptions
     "ErrorSubscriptionNotFound": _GONE,
     "ErrorInvalidSubscription": _GONE,
@@ -204,7 +192,7 @@ _TABLE: dict[str, Recovery] = {
 }
 
 
-def recovery_for(trouble: Trouble) -> Recovery:
+def recovery_for(trouble: Trouble) -> Recovery[Step]:
     """The line of the table; what it doesn't know is tried again later."""
     return _TABLE.get(trouble.code, _PASSING)
 
@@ -216,21 +204,15 @@ def denies_impersonation(trouble: Trouble) -> bool:
 
 def in_words(trouble: Trouble) -> str:
     """Reason and the server's own words, in one line."""
-    known = recovery_for(trouble).reason
-    own = trouble.text if trouble.text and trouble.text != trouble.code else ""
-    return f"{known} ({trouble.code}: {own})" if own else f"{known} ({trouble.code})"
+    own = trouble.text if trouble.text != trouble.code else ""
+    return recovery_for(trouble).in_words(trouble.code, own)
 
 
 def mailbox_problem(trouble: Trouble, pause: timedelta | None = None) -> MailboxProblem:
     """The trouble as the state of one mailbox."""
     recovery = recovery_for(trouble)
-    return MailboxProblem(
-        recovery.state,
-        in_words(trouble),
-        remedy=recovery.remedy,
-        retry_after=pause or recovery.pause,
-        rediscover=recovery.step is Step.REDISCOVER,
-    )
+    rediscover = recovery.step is Step.REDISCOVER
+    return recovery.mailbox_problem(in_words(trouble), pause, rediscover=rediscover)
 
 
 def door_problem(trouble: Trouble) -> DoorProblem:

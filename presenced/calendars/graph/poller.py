@@ -28,7 +28,7 @@ from presenced.calendars.graph.recovery import (
 )
 from presenced.calendars.graph.wire import DeltaPage, Unreadable, read_delta
 from presenced.calendars.pace import Pace
-from presenced.calendars.problems import unreadable_problem
+from presenced.calendars.problems import lasting_problem, unreadable_problem
 from presenced.calendars.turns import Turns
 from presenced.core.ports import (
     CalendarListener,
@@ -36,7 +36,6 @@ from presenced.core.ports import (
     DoorProblem,
     Mailbox,
     MailboxProblem,
-    MailboxState,
     StreamStatus,
 )
 from presenced.core.window import Window
@@ -49,8 +48,6 @@ AT_ONCE = -GATHER
 """the pause of one that does not wait for company"""
 SAFETY_NET = timedelta(minutes=5)
 """the interval of a mailbox whose notices flow"""
-LASTING = 3
-"""failures in a row before the admin is told"""
 DOUBT = timedelta(seconds=10)
 """a notice came but delta has nothing yet: it is asked once more after this time"""
 LENGTH = timedelta(hours=48)
@@ -346,9 +343,8 @@ class Poller:
             return None
         one.failures += 1
         asked = max(problem.retry_after or timedelta(), least)
-        if at_once or one.failures == LASTING:
+        lasting = lasting_problem(problem, one.failures, at_once=at_once)
+        if lasting is not None:
             one.told = False
-            if not isinstance(problem, MailboxProblem):
-                problem = MailboxProblem(MailboxState.FAILING, problem.reason, remedy=problem.remedy)
-            self._listener.troubled(one.address, problem)
+            self._listener.troubled(one.address, lasting)
         return self._pace.spread(asked) if asked > self._interval else None

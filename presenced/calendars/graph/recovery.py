@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from presenced.calendars.graph.wire import Answer
-from presenced.calendars.problems import HOURLY, MINUTES, SOON
+from presenced.calendars.problems import HOURLY, MINUTES, Recovery
 from presenced.core.ports import DoorProblem, MailboxProblem, MailboxState
 
 
@@ -55,17 +55,6 @@ class Step(StrEnum):
     """try again later"""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """One line of the table."""
-
-    step: Step
-    reason: str
-    remedy: str = ""
-    pause: timedelta = SOON
-    state: MailboxState = MailboxState.FAILING
-
-
 _GRANT = (
     "see that the app has Calendars.Read with the admin's consent, or with RBAC for Applications a role "
     "assignment Application Calendars.Read whose scope holds this mailbox (ask "
@@ -103,7 +92,7 @@ _REQUEST = Recovery(
 )
 _PASSING = Recovery(Step.FAIL, "Graph could not answer")
 
-_TABLE: dict[str, Recovery] = {
+_TABLE: dict[str, Recovery[Step]] = {
     # the cursor
     "syncstatenotfound": _LOST,
     "syncstateinvalid": _LOST,
@@ -143,7 +132,7 @@ _TABLE: dict[str, Recovery] = {
 }
 """by code, lower case"""
 
-_BY_STATUS: dict[int, Recovery] = {
+_BY_STATUS: dict[int, Recovery[Step]] = {
     400: _REQUEST,
     401: _ACCOUNT,
     403: _DENIED,
@@ -173,7 +162,7 @@ def find_trouble(status: int, headers: Mapping[str, str], body: Answer, backoff:
     )
 
 
-def recovery_for(trouble: Trouble) -> Recovery:
+def recovery_for(trouble: Trouble) -> Recovery[Step]:
     """The line of the table; what it doesn't know goes by the status, or is tried again later."""
     if trouble.status in {429, 410}:
         return _BY_STATUS[trouble.status]
@@ -187,21 +176,15 @@ def denies_access(trouble: Trouble) -> bool:
 
 def in_words(trouble: Trouble) -> str:
     """Reason and the server's own words, in one line."""
-    known = recovery_for(trouble).reason
     own = trouble.text.rstrip(".") if trouble.text != trouble.code else ""
-    return f"{known} ({trouble.code}: {own})" if own else f"{known} ({trouble.code})"
+    return recovery_for(trouble).in_words(trouble.code, own)
 
 
 def mailbox_problem(trouble: Trouble, pause: timedelta | None = None) -> MailboxProblem:
     """The trouble as the state of one mailbox."""
     recovery = recovery_for(trouble)
-    return MailboxProblem(
-        recovery.state,
-        in_words(trouble),
-        remedy=recovery.remedy,
-        retry_after=pause or recovery.pause,
-        rediscover=recovery.step is Step.REDISCOVER,
-    )
+    rediscover = recovery.step is Step.REDISCOVER
+    return recovery.mailbox_problem(in_words(trouble), pause, rediscover=rediscover)
 
 
 def door_problem(trouble: Trouble) -> DoorProblem:

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 
 from presenced.calendars.carrier import Stream
+from presenced.calendars.transport.tapped import TappedStream
 
 _log = logging.getLogger(__name__)
 
@@ -52,39 +53,21 @@ class Transcript:
     def follow(self, stream: Stream, url: str) -> Stream:
         """The same stream, written along as its envelopes become complete."""
         self.write_answer(url, stream.status, stream.headers, b"")
-        return _FollowedStream(stream, url)
+        return TappedStream(stream, lambda pieces: _write_pieces(pieces, url))
 
 
-class _FollowedStream:
-    """A stream that is logged envelope by envelope: half a message could hide half a title."""
-
-    def __init__(self, stream: Stream, url: str) -> None:
-        self._stream = stream
-        self._url = url
-
-    @property
-    def status(self) -> int:
-        return self._stream.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._stream.headers
-
-    @property
-    def cookies(self) -> Mapping[str, str]:
-        return self._stream.cookies
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        pending = b""
-        async for chunk in self._stream.chunks():
-            pending += chunk
-            if pending.rstrip().endswith(b"Envelope>"):
-                _log.debug("received from %s\n%s", self._url, mask(pending))
-                pending = b""
-            elif len(pending) > _LONGEST:
-                _log.debug("received %d octets from %s without an end", len(pending), self._url)
-                pending = b""
-            yield chunk
+async def _write_pieces(pieces: AsyncIterator[bytes], url: str) -> AsyncIterator[bytes]:
+    """Logged envelope by envelope: half a message could hide half a title."""
+    pending = b""
+    async for piece in pieces:
+        pending += piece
+        if pending.rstrip().endswith(b"Envelope>"):
+            _log.debug("received from %s\n%s", url, mask(pending))
+            pending = b""
+        elif len(pending) > _LONGEST:
+            _log.debug("received %d octets from %s without an end", len(pending), url)
+            pending = b""
+        yield piece
 
 
 def _show(headers: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from presenced.calendars.carrier import Carrier, CarrierProblem, Reply, Stream
 from presenced.calendars.ews.stream import KeepAlive, Notified, StreamReader
+from presenced.calendars.transport.tapped import TappedStream
 
 
 @dataclass(slots=True)
@@ -75,11 +76,19 @@ class Witness:
         async with self._carrier.open_stream(
             url, body=body, headers=headers, budget=budget, opening_within=opening_within
         ) as stream:
-            yield _Watched(stream, self.seen)
+            yield TappedStream(stream, self._count)
 
     def hold(self, budget: str, duration: timedelta) -> None:
         """Hand on; see carrier.py."""
         self._carrier.hold(budget, duration)
+
+    async def _count(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Signs of life, as they pass."""
+        reader = StreamReader()
+        async for piece in pieces:
+            signs = [one for one in reader.feed(piece) if isinstance(one, KeepAlive | Notified)]
+            self.seen.status_events += len(signs)
+            yield piece
 
     def _note_problem(self, url: str, problem: CarrierProblem) -> None:
         self.seen.tried.append(f"{_bare(url)}: {problem.reason}")
@@ -91,33 +100,6 @@ class Witness:
         accepted = status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.INTERNAL_SERVER_ERROR
         if accepted and not self.seen.signed_in:
             self.seen.signed_in = _bare(url)
-
-
-class _Watched:
-    """A stream whose notices are counted as they pass."""
-
-    def __init__(self, stream: Stream, seen: Account) -> None:
-        self._stream = stream
-        self._seen = seen
-
-    @property
-    def status(self) -> int:
-        return self._stream.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._stream.headers
-
-    @property
-    def cookies(self) -> Mapping[str, str]:
-        return self._stream.cookies
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        reader = StreamReader()
-        async for piece in self._stream.chunks():
-            signs = [one for one in reader.feed(piece) if isinstance(one, KeepAlive | Notified)]
-            self._seen.status_events += len(signs)
-            yield piece
 
 
 def _bare(url: str) -> str:

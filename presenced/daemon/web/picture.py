@@ -11,7 +11,7 @@ from itertools import count
 
 from pytz.tzinfo import BaseTzInfo
 
-from presenced.daemon.web.timeline import Day
+from presenced.daemon.web.timeline import Bar, Day, Stretch
 
 WIDTH = 960
 BAND_TOP = 22
@@ -62,51 +62,54 @@ class Picture:
 
 def picture(day: Day, zone: BaseTzInfo, now: datetime, label: str) -> Picture:
     """The picture of one day; `label` says what a screen reader says of it."""
-    length = day.end - day.start
-
-    def x_of(instant: datetime) -> float:
-        return round((instant - day.start) / length * WIDTH, 1)
-
-    def times(start: datetime, end: datetime) -> str:
-        return f"{start.astimezone(zone):%H:%M} to {end.astimezone(zone):%H:%M}"
-
-    band = tuple(
-        _box(
-            x_of(stretch.start),
-            x_of(stretch.end),
-            BAND_TOP,
-            BAND_HEIGHT,
-            kind=stretch.shown.kind if stretch.shown else "unknown",
-            text=stretch.shown.title if stretch.shown else "not known",
-            tip=f"{times(stretch.start, stretch.end)}: "
-            + (f"{stretch.shown.name}, {stretch.shown.title}" if stretch.shown else "not known"),
-            classes="written" if stretch.written else "",
-        )
-        for stretch in day.stretches
-    )
-    bars = tuple(
-        _box(
-            x_of(bar.start),
-            x_of(bar.end),
-            LANE_TOP + bar.lane * (LANE_HEIGHT + LANE_GAP),
-            LANE_HEIGHT,
-            kind=bar.kind,
-            text=bar.title,
-            tip=f"{times(bar.appointment.start, bar.appointment.end)}: {bar.title}"
-            + (f" ({bar.why})" if bar.why else ""),
-            classes="current" if bar.current else "",
-        )
-        for bar in day.bars
-    )
     return Picture(
         label,
         LANE_TOP + day.lanes * (LANE_HEIGHT + LANE_GAP) + _BOTTOM,
         _ticks(day, zone),
-        band,
-        bars,
-        x_of(now) if day.start <= now < day.end else None,
+        tuple(_band_box(day, stretch, zone) for stretch in day.stretches),
+        tuple(_bar_box(day, bar, zone) for bar in day.bars),
+        _x_of(day, now) if day.start <= now < day.end else None,
         day.hidden,
     )
+
+
+def _band_box(day: Day, stretch: Stretch, zone: BaseTzInfo) -> Box:
+    """What stands in the PBX for a while."""
+    shown = stretch.shown
+    return _box(
+        _x_of(day, stretch.start),
+        _x_of(day, stretch.end),
+        BAND_TOP,
+        BAND_HEIGHT,
+        kind=shown.kind if shown else "unknown",
+        text=shown.title if shown else "not known",
+        tip=f"{_times(stretch.start, stretch.end, zone)}: "
+        + (f"{shown.name}, {shown.title}" if shown else "not known"),
+        classes="written" if stretch.written else "",
+    )
+
+
+def _bar_box(day: Day, bar: Bar, zone: BaseTzInfo) -> Box:
+    """An appointment."""
+    return _box(
+        _x_of(day, bar.start),
+        _x_of(day, bar.end),
+        LANE_TOP + bar.lane * (LANE_HEIGHT + LANE_GAP),
+        LANE_HEIGHT,
+        kind=bar.kind,
+        text=bar.title,
+        tip=f"{_times(bar.appointment.start, bar.appointment.end, zone)}: {bar.title}"
+        + (f" ({bar.why})" if bar.why else ""),
+        classes="current" if bar.current else "",
+    )
+
+
+def _x_of(day: Day, instant: datetime) -> float:
+    return round((instant - day.start) / (day.end - day.start) * WIDTH, 1)
+
+
+def _times(start: datetime, end: datetime, zone: BaseTzInfo) -> str:
+    return f"{start.astimezone(zone):%H:%M} to {end.astimezone(zone):%H:%M}"
 
 
 def _box(
@@ -123,7 +126,7 @@ def _ticks(day: Day, zone: BaseTzInfo) -> tuple[Tick, ...]:
         instant = day.start + number * _HOUR
         if instant > day.end:
             break
-        x = round((instant - day.start) / (day.end - day.start) * WIDTH, 1)
+        x = _x_of(day, instant)
         local = instant.astimezone(zone)
         at_end = instant == day.end
         label = "24" if at_end else f"{local:%H}" if local.hour % 2 == 0 or number == 0 else ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from presenced.sim.switches import Switchboard
 
 
 class Trouble(StrEnum):
@@ -40,16 +42,13 @@ class Switch:
 
     def meets(self, endpoint: str, grant: str) -> bool:
         """Whether such a request gets into the trouble."""
-        if self.times is not None and self.times <= 0:
-            return False
         return self.endpoint in {"", endpoint} and self.grant in {"", grant}
 
 
 @dataclass(slots=True)
-class EntraFaults:
+class EntraFaults(Switchboard[Switch]):
     """All that can be made to go wrong. Expired secrets and lost consents are in `tenants`, as for real."""
 
-    switches: list[Switch] = field(default_factory=list)
     skew: timedelta = timedelta()
     """how far the provider's clock is ahead of everybody else's"""
     tolerance: timedelta = timedelta(minutes=5)
@@ -74,19 +73,11 @@ class EntraFaults:
         self.switches.append(switch)
         return switch
 
-    def off(self, what: Switch | Trouble | None = None) -> None:
-        """Switch off this switch, all of this trouble, or everything."""
-        self.switches = [
-            switch
-            for switch in self.switches
-            if what is not None and what is not switch and what != switch.trouble
-        ]
-
     def meet(self, endpoint: str, grant: str) -> tuple[Switch | None, timedelta]:
         """The trouble this request gets into, if any, and how long its answer waits; counts it."""
         trouble: Switch | None = None
         delay = timedelta()
-        for switch in self.switches:
+        for switch in self.usable():
             if not switch.meets(endpoint, grant):
                 continue
             if switch.trouble is Trouble.SLOW:
@@ -95,6 +86,5 @@ class EntraFaults:
                 trouble = switch
             else:
                 continue
-            if switch.times is not None:
-                switch.times -= 1
+            self.use(switch)
         return trouble, delay

@@ -6,9 +6,11 @@ and habits of a server that are no error of the moment are plain fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from presenced.sim.switches import Switchboard
 
 
 class Trouble(StrEnum):
@@ -71,16 +73,13 @@ class Switch:
 
     def meets(self, operation: str, mailbox: str) -> bool:
         """Whether a request of this operation for this mailbox gets into the trouble."""
-        if self.times is not None and self.times <= 0:
-            return False
         return self.operation in {"", operation} and self.mailbox.casefold() in {"", mailbox.casefold()}
 
 
 @dataclass(slots=True)
-class ExchangeFaults:
+class ExchangeFaults(Switchboard[Switch]):
     """All that can be made to go wrong."""
 
-    switches: list[Switch] = field(default_factory=list)
     find_limit: int = 1000
     """items a FindItem with a CalendarView may answer, else ErrorExceededFindCountLimit"""
     streams_per_budget: int = 10
@@ -117,18 +116,11 @@ class ExchangeFaults:
         self.switches.append(switch)
         return switch
 
-    def off(self, what: Switch | Trouble | None = None) -> None:
-        """Switch off this switch, all of this trouble, or everything."""
-        if isinstance(what, Switch):
-            self.switches = [switch for switch in self.switches if switch is not what]
-        else:
-            self.switches = [switch for switch in self.switches if what not in {None, switch.trouble}]
-
     def meet(self, operation: str, mailbox: str) -> tuple[Switch | None, timedelta]:
         """The trouble this request gets into, if any, and how long its answer waits; counts it."""
         trouble: Switch | None = None
         delay = timedelta()
-        for switch in self.switches:
+        for switch in self.usable():
             if not switch.meets(operation, mailbox):
                 continue
             if switch.trouble is Trouble.SLOW:
@@ -139,6 +131,5 @@ class ExchangeFaults:
                 trouble = switch
             else:
                 continue
-            if switch.times is not None:
-                switch.times -= 1
+            self.use(switch)
         return trouble, delay

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from presenced.sim.exchange.problems import Problem
 
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:\d\d|)")
-_DURATION = re.compile(r"-?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?)?")
 
 
 def write_instant(instant: datetime) -> str:
@@ -43,13 +42,3 @@ def write_duration(length: timedelta) -> str:
     minutes = int(length.total_seconds() // 60)
     sign, minutes = ("-", -minutes) if minutes < 0 else ("", minutes)
     return f"{sign}PT{minutes}M" if minutes % 60 else f"{sign}PT{minutes // 60}H"
-
-
-def read_duration(text: str) -> timedelta:
-    """An xs:duration of days, hours, minutes and seconds; Problem("ErrorInvalidRequest") otherwise."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
-        raise Problem("ErrorInvalidRequest", f"The request is invalid: {text!r} is not a duration.")
-    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
-    length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return -length if text.strip().startswith("-") else length

@@ -31,8 +31,6 @@ class Round:
     entries: list[Item | str]
     """to be told: events, or the ids of removed ones"""
     made_at: datetime
-    occurrences_as_stubs: bool = False
-    """only events that changed are told whole"""
 
 
 class Rounds:

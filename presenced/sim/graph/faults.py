@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from presenced.sim.graph.problems import GraphProblem
+from presenced.sim.switches import Switchboard
 
 
 class Trouble(StrEnum):
@@ -47,8 +48,6 @@ class Switch:
 
     def meets(self, resource: str, mailbox: str) -> bool:
         """Whether a request gets into it."""
-        if self.times is not None and self.times <= 0:
-            return False
         return self.resource in {"", resource} and self.mailbox.casefold() in {"", mailbox.casefold()}
 
     def problem(self) -> GraphProblem:
@@ -77,10 +76,9 @@ class Switch:
 
 
 @dataclass(slots=True)
-class GraphFaults:
+class GraphFaults(Switchboard[Switch]):
     """All that can be made to go wrong, and habits that are no error."""
 
-    switches: list[Switch] = field(default_factory=list)
     stubs: bool = False
     """delta rounds tell occurrences as stubs"""
     lose_notices: int = 0
@@ -106,15 +104,10 @@ class GraphFaults:
         self.switches.append(switch)
         return switch
 
-    def off(self, what: Switch | None = None) -> None:
-        """Switch off this switch, or everything."""
-        self.switches = [switch for switch in self.switches if what is not None and switch is not what]
-
     def meet(self, resource: str, mailbox: str, *, whole: bool = False) -> Switch | None:
         """The trouble this request gets into, if any; counts it."""
-        for switch in self.switches:
+        for switch in self.usable():
             if switch.meets(resource, mailbox) and (whole or switch.trouble not in WHOLE):
-                if switch.times is not None:
-                    switch.times -= 1
+                self.use(switch)
                 return switch
         return None

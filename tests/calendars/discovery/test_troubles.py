@@ -46,27 +46,6 @@ async def test_a_server_is_remembered_for_a_day() -> None:
         assert len(landscape.asked) == requests
 
 
-@pytest.mark.parametrize(
-    ("what", "again"),
-    [
-        ("ann@example.com", True),
-        ("https://mail.example.com/EWS/Exchange.asmx", True),
-        ("ann@example.org", False),
-        ("https://mail.example.org/EWS/Exchange.asmx", False),
-        ("", False),
-        ("@", False),
-    ],
-)
-async def test_what_is_forgotten_is_looked_for_again(what: str, again: bool) -> None:
-    landscape = Landscape({AUTODISCOVER: Exchange(staff(1))})
-    finder = make_finder(landscape)
-    await finder.fetch_mailboxes(crowd(1))
-    landscape.asked.clear()
-    finder.forget(what)
-    await finder.fetch_mailboxes(crowd(1))
-    assert len(landscape.asked) == 1 + again
-
-
 async def test_a_domain_without_server_leaves_its_users_unresolved() -> None:
     clock = FakeClock()
     landscape = Landscape({"https://example.com": nothing_here})

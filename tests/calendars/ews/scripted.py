@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,10 +12,11 @@ from datetime import timedelta
 
 from lxml import etree
 
-from presenced.calendars.carrier import CarrierProblem, Reply
+from presenced.calendars.carrier import Reply
 from presenced.calendars.ews.client import EwsDoor
 from presenced.config.settings import ExchangeSettings, SyncType
-from presenced.core.ports import Mailbox, MailboxProblem, Resolution
+from presenced.core.ports import Mailbox, Resolution
+from tests.calendars.doors import Remembering, under_way
 from tests.calendars.ews.answers import T, answer, changed, found, kept_alive, streamed, subscribed, synced
 from tests.clock import FakeClock
 
@@ -202,26 +203,18 @@ class ScriptedCarrier:
 
 
 @dataclass
-class Remembering:
+class Listener(Remembering):
     """A CalendarListener."""
 
-    changes: list[str] = field(default_factory=list)
     follows: list[tuple[frozenset[str], bool]] = field(default_factory=list)
     """(addresses, polled), in order"""
-    signs: Counter[str] = field(default_factory=Counter)
-    troubles: dict[str, list[MailboxProblem]] = field(default_factory=lambda: defaultdict(list))
-
-    def changed(self, address: str) -> None:
-        self.changes.append(address)
 
     def followed(self, addresses: Sequence[str], *, polled: bool) -> None:
         self.follows.append((frozenset(addresses), polled))
 
-    def alive(self, addresses: Sequence[str]) -> None:
-        self.signs.update(addresses)
-
-    def troubled(self, address: str, problem: MailboxProblem) -> None:
-        self.troubles[address].append(problem)
+    def times_followed(self, address: str) -> int:
+        """How often this one was told as followed."""
+        return sum(address in addresses for addresses, _ in self.follows)
 
     def followed_now(self, *, polled: bool = False) -> set[str]:
         """Everybody that was ever told as followed this way."""
@@ -245,7 +238,7 @@ class Scene:
 
     door: EwsDoor
     carrier: ScriptedCarrier
-    listener: Remembering
+    listener: Listener
     clock: FakeClock
 
     async def pass_time(self, seconds: float = 0.0, *, turns: int = 60) -> None:
@@ -267,31 +260,18 @@ class Scene:
 async def running(carrier: ScriptedCarrier | None = None, **settings: object) -> AsyncIterator[Scene]:
     """A door whose `run` is under way."""
     scene = resting(carrier, **settings)
-    task = asyncio.create_task(scene.door.run())
-    await scene.pass_time()
-    try:
+    async with under_way(scene.door.run()):
+        await scene.pass_time()
         yield scene
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert task.cancelled(), task.exception()
 
 
 def resting(carrier: ScriptedCarrier | None = None, **settings: object) -> Scene:
     """A door that only answers."""
-    carrier, listener, clock = carrier or ScriptedCarrier(), Remembering(), FakeClock()
+    carrier, listener, clock = carrier or ScriptedCarrier(), Listener(), FakeClock()
     carrier.clock = clock
     chosen = ExchangeSettings(sync_type=SyncType.ON_PREMISES, **settings)  # type: ignore[arg-type]
     door = EwsDoor(chosen, carrier, NoFinder(), listener, clock, chance=lambda: 0.0)
     return Scene(door, carrier, listener, clock)
-
-
-def broken(kind: str = "broken") -> CarrierProblem:
-    return CarrierProblem(kind, f"the connection is {kind}")
-
-
-def people(count: int) -> list[str]:
-    return [f"user{number:05}@example.com" for number in range(count)]
 
 
 def refusing(

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from presenced.core.ports import CalendarDoor, Mailbox
+from tests.calendars.doors import people
 from tests.calendars.ews.answers import answer, changed, found, notification, streamed
-from tests.calendars.ews.scripted import URL, ScriptedCarrier, people, resting, running
+from tests.calendars.ews.scripted import URL, ScriptedCarrier, resting, running
 
 ANN, BOB, CARL = "ann@example.com", "bob@example.com", "carl@example.com"
 

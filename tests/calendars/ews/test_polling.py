@@ -6,8 +6,9 @@ import pytest
 
 from presenced.calendars.carrier import CarrierProblem, Reply
 from presenced.core.ports import MailboxState
+from tests.calendars.doors import broken, people
 from tests.calendars.ews.answers import answer, backoff_xml, synced
-from tests.calendars.ews.scripted import Headers, Scene, ScriptedCarrier, Sent, broken, people, running
+from tests.calendars.ews.scripted import Headers, Scene, ScriptedCarrier, Sent, running
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 MINUTE = timedelta(minutes=1)

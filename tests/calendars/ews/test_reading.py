@@ -12,9 +12,10 @@ from presenced.calendars.carrier import CarrierProblem, Reply
 from presenced.core.appointment import Appointment
 from presenced.core.ports import DoorProblem, Mailbox, MailboxProblem, MailboxState
 from presenced.core.window import Window
+from tests.calendars.doors import broken
 from tests.calendars.ews.answers import answer, backoff_xml, fault, found, item
 from tests.calendars.ews.schema import assert_valid
-from tests.calendars.ews.scripted import URL, Headers, Scene, ScriptedCarrier, Sent, broken, resting
+from tests.calendars.ews.scripted import URL, Headers, Scene, ScriptedCarrier, Sent, resting
 
 ANN = Mailbox("ann@example.com", URL)
 NOW = datetime(2026, 11, 16, 8, tzinfo=UTC)

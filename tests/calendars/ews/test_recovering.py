@@ -8,28 +8,17 @@ import pytest
 
 from presenced.calendars.carrier import CarrierProblem, Reply
 from presenced.core.ports import MailboxState
-from tests.calendars.ews.answers import answer, changed, kept_alive, streamed
+from tests.calendars.doors import broken, people
+from tests.calendars.ews.answers import changed, kept_alive, streamed
 from tests.calendars.ews.scripted import (
     URL,
     Headers,
-    Scene,
     ScriptedCarrier,
     Sent,
-    broken,
-    people,
     running,
 )
 
 ANN, BOB, CARL = "ann@example.com", "bob@example.com", "carl@example.com"
-
-
-def refusal(code: str, xml: str = "") -> bytes:
-    return answer("Subscribe", code=code, xml=xml)
-
-
-def rereads(scene: Scene) -> int:
-    """How often ANN was told as followed."""
-    return sum(ANN in addresses for addresses, _ in scene.listener.follows)
 
 
 # --- the connection ---------------------------------------------------------------------------------
@@ -56,7 +45,7 @@ async def test_a_connection_that_ends_badly_is_opened_again_with_the_same_subscr
         second = scene.carrier.streams[1]
         assert not first.open
         assert second.sent.subscriptions == first.sent.subscriptions
-        assert rereads(scene) == 2
+        assert scene.listener.times_followed(ANN) == 2
         assert scene.listener.troubles == {}
 
 
@@ -113,7 +102,7 @@ async def test_a_server_that_is_away_is_tried_slower_and_slower_and_the_admin_to
         assert status.reason == "connection refused; look at the server"
         away[0] = None
         await scene.pass_time(90)
-        assert rereads(scene) == 2
+        assert scene.listener.times_followed(ANN) == 2
         assert scene.door.status().healthy
         assert len(carrier.of("Subscribe")) == 2  # the old subscriptions still do
 
@@ -166,7 +155,7 @@ async def test_a_sign_in_that_expires_in_mid_life_heals() -> None:
         assert not scene.door.status().healthy
         state[0] = None
         await scene.pass_time(5)
-        assert rereads(scene) == 2
+        assert scene.listener.times_followed(ANN) == 2
 
 
 # --- subscriptions ----------------------------------------------------------------------------------
@@ -208,7 +197,7 @@ async def test_lost_subscriptions_are_made_anew_with_fresh_affinity(code: str) -
         again = scene.carrier.of("Subscribe")[2:]
         assert [one.mailbox for one in again] == [ANN, BOB]
         assert "Cookie" not in again[0].headers
-        assert rereads(scene) == 2
+        assert scene.listener.times_followed(ANN) == 2
 
 
 async def test_a_subscription_that_keeps_dying_is_polled_instead() -> None:

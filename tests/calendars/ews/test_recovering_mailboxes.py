@@ -8,13 +8,11 @@ import pytest
 
 from presenced.calendars.carrier import Reply
 from presenced.core.ports import MailboxState
+from tests.calendars.doors import broken, people
 from tests.calendars.ews.answers import answer, backoff_xml, fault, streamed
 from tests.calendars.ews.scripted import (
     Headers,
-    Scene,
     ScriptedCarrier,
-    broken,
-    people,
     refusing,
     running,
 )
@@ -24,11 +22,6 @@ ANN, BOB, CARL = "ann@example.com", "bob@example.com", "carl@example.com"
 
 def refusal(code: str, xml: str = "") -> bytes:
     return answer("Subscribe", code=code, xml=xml)
-
-
-def rereads(scene: Scene) -> int:
-    """How often ANN was told as followed."""
-    return sum(ANN in addresses for addresses, _ in scene.listener.follows)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +176,7 @@ async def test_a_busy_anchor_waits_with_its_stream_and_nobody_else() -> None:
         assert scene.carrier.open_streams() == []
         assert list(scene.carrier.holds) == [ANN]
         await scene.pass_time(15)
-        assert rereads(scene) == 2
+        assert scene.listener.times_followed(ANN) == 2
 
 
 @pytest.mark.parametrize("problem", [broken("timeout"), broken("broken"), broken("held")])

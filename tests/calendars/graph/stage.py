@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from presenced.calendars.carrier import CarrierProblem, Reply, Stream
+from presenced.calendars.carrier import Reply, Stream
 from presenced.calendars.graph.client import GraphDoor
 from presenced.calendars.graph.notices import NoticeDesk
 from presenced.config.settings import ExchangeSettings, SyncType
-from presenced.core.ports import Mailbox, MailboxProblem
+from presenced.core.ports import Mailbox
 from presenced.core.window import Window
 from presenced.sim.exchange.organisation import Item, Organisation, SimulatedMailbox
 from presenced.sim.graph.batch import Part, read_parts, run
@@ -23,6 +22,7 @@ from presenced.sim.graph.ports import Caller
 from presenced.sim.graph.problems import GraphProblem, error_body
 from presenced.sim.graph.problems import Reply as SimReply
 from presenced.sim.graph.server import SimulatedGraph
+from tests.calendars.doors import Remembering, people, under_way
 from tests.clock import FakeClock
 
 NOTIFICATION_URL = "https://presenced.example.com/notices"
@@ -84,15 +84,7 @@ class DirectCarrier:
         shown = b"" if answer.body is None else json.dumps(answer.body).encode()
         return Reply(answer.status, answer.headers, shown)
 
-    def open_stream(
-        self,
-        url: str,
-        *,
-        body: bytes,
-        headers: Mapping[str, str] | None = None,
-        budget: str = "",
-        opening_within: timedelta | None = None,
-    ) -> AbstractAsyncContextManager[Stream]:
+    def open_stream(self, url: str, **_: object) -> AbstractAsyncContextManager[Stream]:
         raise AssertionError("Graph has no streams")
 
     def hold(self, budget: str, duration: timedelta) -> None:
@@ -127,26 +119,14 @@ class DirectCarrier:
 
 
 @dataclass
-class Remembering:
+class Listener(Remembering):
     """A CalendarListener."""
 
-    changes: list[str] = field(default_factory=list)
     follows: list[tuple[str, bool]] = field(default_factory=list)
     """(address, polled), in order"""
-    signs: Counter[str] = field(default_factory=Counter)
-    troubles: dict[str, list[MailboxProblem]] = field(default_factory=lambda: defaultdict(list))
-
-    def changed(self, address: str) -> None:
-        self.changes.append(address)
 
     def followed(self, addresses: Sequence[str], *, polled: bool) -> None:
         self.follows += [(address, polled) for address in addresses]
-
-    def alive(self, addresses: Sequence[str]) -> None:
-        self.signs.update(addresses)
-
-    def troubled(self, address: str, problem: MailboxProblem) -> None:
-        self.troubles[address].append(problem)
 
     def take_changes(self) -> list[str]:
         """What changed since the last look."""
@@ -188,7 +168,7 @@ class Scene:
 
     door: GraphDoor
     carrier: DirectCarrier
-    listener: Remembering
+    listener: Listener
     clock: FakeClock
     organisation: Organisation
     graph: SimulatedGraph
@@ -221,11 +201,11 @@ class Scene:
 
 
 def resting(
-    count: int = 0, *, seconds: float = 0.0, listener: Remembering | None = None, **settings: Any
+    count: int = 0, *, seconds: float = 0.0, listener: Listener | None = None, **settings: Any
 ) -> Scene:
     """A door that only answers; three people, and `count` more."""
-    clock, organisation, listener = FakeClock(), Organisation(), listener or Remembering()
-    for address in (ANN, BOB, EVE, *(f"user{number:05}@example.com" for number in range(count))):
+    clock, organisation, listener = FakeClock(), Organisation(), listener or Listener()
+    for address in (ANN, BOB, EVE, *people(count)):
         organisation.add(SimulatedMailbox(address, zone="Europe/Berlin"))
     graph = SimulatedGraph(organisation, clock=clock, tokens=NoTokens())
     graph.base_url = graph.resources.base_url = ROOT
@@ -246,14 +226,9 @@ async def running(count: int = 0, **settings: Any) -> AsyncIterator[Scene]:
 @asynccontextmanager
 async def started(scene: Scene) -> AsyncIterator[Scene]:
     """The same for a scene that was resting."""
-    task = asyncio.create_task(scene.door.run())
-    await scene.pass_time()
-    try:
+    async with under_way(scene.door.run()):
+        await scene.pass_time()
         yield scene
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert task.cancelled(), task.exception()
     assert not scene.graph.client_bugs
 
 
@@ -261,7 +236,3 @@ def refused(status: int, code: str = "", **headers: str) -> Reply:
     """A refusal in Graph's words."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, named, json.dumps({"error": {"code": code, "message": "no"}}).encode())
-
-
-def broken(kind: str = "broken") -> CarrierProblem:
-    return CarrierProblem(kind, f"the connection is {kind}")

@@ -9,13 +9,10 @@ from presenced.calendars.carrier import CarrierProblem, Reply
 from presenced.core.ports import Mailbox, MailboxState
 from presenced.core.window import Window
 from presenced.sim.graph.faults import Trouble
-from tests.calendars.graph.stage import ANN, BOB, EVE, Scene, broken, refused, running
+from tests.calendars.doors import broken, people
+from tests.calendars.graph.stage import ANN, BOB, EVE, Scene, refused, running
 
 MINUTE = timedelta(minutes=1)
-
-
-def people(count: int) -> list[str]:
-    return [f"user{number:05}@example.com" for number in range(count)]
 
 
 async def test_the_first_round_means_followed_and_is_no_change() -> None:

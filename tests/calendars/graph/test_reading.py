@@ -10,7 +10,8 @@ from presenced.core.appointment import Appointment, Response, Sensitivity, ShowA
 from presenced.core.ports import DoorProblem, Mailbox, MailboxProblem, MailboxState
 from presenced.sim.exchange.organisation import whole_days
 from presenced.sim.graph.faults import Trouble
-from tests.calendars.graph.stage import ANN, BOB, ROOT, Scene, broken, refused, resting
+from tests.calendars.doors import broken
+from tests.calendars.graph.stage import ANN, BOB, ROOT, Scene, refused, resting
 
 
 async def read(scene: Scene, address: str = ANN) -> tuple[Appointment, ...]:

@@ -11,11 +11,11 @@ import pytest
 
 from presenced.sim.graph.faults import Trouble
 from presenced.sim.graph.subscriptions import Lifecycle
+from tests.calendars.doors import broken
 from tests.calendars.graph.stage import (
     NOTIFICATION_URL,
-    Remembering,
+    Listener,
     Scene,
-    broken,
     refused,
     resting,
     started,
@@ -25,7 +25,7 @@ PEOPLE = [f"user{number:05}@example.com" for number in range(8)]
 SWITCHES = (Trouble.THROTTLED, Trouble.UNAVAILABLE, Trouble.FAULT, Trouble.DENIED, Trouble.GONE)
 
 
-class Keeping(Remembering):
+class Keeping(Listener):
     """Knows whose change nobody has been told of yet."""
 
     def __init__(self) -> None:

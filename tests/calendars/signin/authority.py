@@ -75,6 +75,8 @@ class Authority:
     """forms the token endpoint got"""
     discoveries: int = 0
     issued: int = 0
+    revoked: int = 0
+    """tokens up to this number are no good any more"""
     refresh_token: str = ""
     """the only one that is good"""
     device_code: str = ""
@@ -84,10 +86,9 @@ class Authority:
     used: set[str] = field(default_factory=set)
     """ids of assertions"""
     _server: TestServer | None = None
-    _transports: list[asyncio.Transport] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[self._note])
+        app = web.Application()
         app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", self._discover)
         app.router.add_post("/{tenant}/oauth2/v2.0/token", self._token)
         app.router.add_post("/{tenant}/oauth2/v2.0/devicecode", self._device)
@@ -99,18 +100,8 @@ class Authority:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._server is not None
-        for transport in self._transports:
-            transport.abort()  # asyncio would wait for a TLS farewell the client does not send
         await self._server.close()
         await asyncio.sleep(0)
-
-    @web.middleware
-    async def _note(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if isinstance(request.transport, asyncio.Transport):
-            self._transports.append(request.transport)
-        return await handler(request)
 
     @property
     def host(self) -> str:
@@ -120,6 +111,10 @@ class Authority:
 
     def url(self, tenant: str, path: str) -> str:
         return f"https://{self.host}/{tenant}{path}"
+
+    def revoke(self) -> None:
+        """No token given out until now is good any more."""
+        self.revoked = self.issued
 
     # --- the three addresses ---
 

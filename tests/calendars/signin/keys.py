@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -77,6 +78,12 @@ def encode(claims: Mapping[str, object]) -> str:
 
 def decode(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a JWT says; nobody looks at its signature."""
+    claims: dict[str, Any] = json.loads(decode(token.split(".")[1]))
+    return claims
 
 
 def workload_claims(**more: object) -> dict[str, object]:

@@ -55,11 +55,6 @@ class Asked:
         json.dumps(answer)
         return answer
 
-    async def reasons(self, **query: str) -> dict[str, str]:
-        """Appointment -> why it is not current."""
-        decision = (await self.why(**query))["decision"]
-        return {one["id"]: one["why"] for one in decision["ignored"]}
-
 
 async def asked_with(settings: Settings) -> AsyncIterator[Asked]:
     store = MemoryStore()

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from presenced.config.settings import Address, Secret, Settings, WebSettings
+from presenced.config.settings import Address, Secret, WebSettings
 from presenced.daemon.answers.questions import Questions
 from presenced.daemon.web.service import Web
 from presenced.store.memory import MemoryStore
@@ -78,10 +78,3 @@ class Browser:
         posting = self.session.post(self.url + path, data=form, headers=headers, allow_redirects=False)
         async with posting as got:
             return Answer(got.status, await got.text(), got.headers)
-
-
-def with_users(settings: Settings, **changes: Any) -> Settings:
-    return Settings(
-        **{name: getattr(settings, name) for name in ("pbx", "presence", "mapping", "exchange", "users")}
-        | changes
-    )

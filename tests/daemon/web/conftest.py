@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from presenced.config.settings import UserSection
-from presenced.core.appointment import Appointment
 from presenced.core.ports import MailboxProblem, MailboxState
 from presenced.store.memory import MemoryStore
 from tests.clock import FakeClock
+from tests.daemon.day import meeting
 from tests.daemon.doors import Running, settings_for, user
 from tests.daemon.web.browser import Browser
 
-START = datetime(2026, 11, 16, 8, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
 EVIL = '<script>document.title="gone"</script> & "more"'
-
-
-def meeting(start: int, end: int, **fields: object) -> Appointment:
-    """Minutes after START."""
-    fields = {"subject": "Meeting", "id": f"m{start}"} | fields
-    return Appointment(start=START + start * MINUTE, end=START + end * MINUTE, **fields)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(START)
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 
 from presenced.daemon.web import live
 from tests.clock import FakeClock
+from tests.daemon.day import meeting
 from tests.daemon.doors import Running
 from tests.daemon.web.browser import Browser
-from tests.daemon.web.conftest import meeting
 
 
 async def events(stream: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Any]]:

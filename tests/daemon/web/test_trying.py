@@ -8,9 +8,9 @@ import pytest
 
 from presenced.config.loading import MOST_BYTES
 from presenced.core.appointment import ShowAs
+from tests.daemon.day import meeting
 from tests.daemon.doors import Running
 from tests.daemon.web.browser import Browser
-from tests.daemon.web.conftest import meeting
 
 FETCH = {"X-Requested-With": "fetch"}
 TABLE = {

@@ -11,29 +11,13 @@ from dataclasses import dataclass
 
 from presenced.sim.exchange.organisation import Organisation, SimulatedMailbox
 
-ERROR_CODES = frozenset(
-    {
-        "NoError",
-        "RedirectAddress",
-        "RedirectUrl",
-        "InvalidUser",
-        "InvalidRequest",
-        "InvalidSetting",
-        "SettingIsNotAvailable",
-        "ServerBusy",
-        "InvalidDomain",
-        "NotFederated",
-        "InternalServerError",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What became of one address."""
 
     code: str
-    """one of ERROR_CODES"""
+    """an ErrorCode of the SOAP dialect"""
     message: str
     target: str = ""
     """address or URL of a redirection"""

@@ -18,7 +18,6 @@ from presenced.sim.exchange.autodiscover.directory import Directory
 from presenced.sim.exchange.ports import Authenticator
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-DIALECTS = ("soap", "pox", "json")
 _XML = "text/xml"
 _SVC_PAGE = (
     "<html><head><title>Autodiscover Service</title></head><body>You have created a service.</body></html>"
