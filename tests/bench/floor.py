@@ -48,7 +48,7 @@ def subscribes(ews: str, count: int) -> Iterator[Asked]:
 def reads(ews: str, count: int, now: datetime) -> Iterator[Asked]:
     """A FindItem for everybody, over the window the daemon asks for."""
     start = now.replace(microsecond=0)
-    window = span_of(Window(start, start + WINDOW))
+    window = span_of(Window(start, start + WINDOW), staff.ZONE)
     for address in map(staff.address_of, range(count)):
         yield ews, codec.find_appointments(address, window), address
 

@@ -55,7 +55,7 @@ class WindowReader:
     ) -> tuple[Appointment, ...]:
         """The port's `fetch_appointments`."""
         try:
-            found = await self._read(mailbox, span_of(window), zone, window)
+            found = await self._read(mailbox, span_of(window, zone), zone, window)
             kept = [one for one in found if concerns(one, window)]
             if organizers:
                 kept = await self._with_organizers(mailbox, kept)

@@ -107,7 +107,7 @@ class GraphDoor:
         """The raw appointments overlapping the window. Raises MailboxProblem or DoorProblem."""
         del organizers  # they always come along
         self._poller.expect(mailbox.address, window, zone)
-        return await self._reader.fetch(mailbox, window)
+        return await self._reader.fetch(mailbox, window, zone)
 
     def follow(self, mailboxes: Sequence[Mailbox]) -> None:
         """Follow these mailboxes too."""

@@ -44,11 +44,11 @@ class WindowReader:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def fetch(self, mailbox: Mailbox, window: Window) -> tuple[Appointment, ...]:
+    async def fetch(self, mailbox: Mailbox, window: Window, zone: str) -> tuple[Appointment, ...]:
         """The port's `fetch_appointments`; the organizer always comes along."""
         user = find_user(mailbox, self._caller.root)
         try:
-            found = await self._read(mailbox, questions.view(user, mailbox.address, span_of(window)))
+            found = await self._read(mailbox, questions.view(user, mailbox.address, span_of(window, zone)))
         except Refused as refusal:
             trouble = refusal.trouble
             if recovery_for(trouble).step is Step.SIGN_IN:

@@ -53,11 +53,11 @@ async def test_one_request_as_the_mailbox_itself() -> None:
     assert_valid(sent.body)
 
 
-async def test_the_window_asked_for_is_26_hours_wider_on_both_sides() -> None:
+async def test_the_window_asked_for_is_wider_by_how_far_midnights_may_lie_apart() -> None:
     scene, _ = await read(found(), window=Window(NOW, NOW + timedelta(hours=1, microseconds=5)))
     body = scene.carrier.sent[0].body
-    assert b'StartDate="2026-11-15T06:00:00Z"' in body
-    assert b'EndDate="2026-11-17T11:00:01Z"' in body
+    assert b'StartDate="2026-11-15T19:00:00Z"' in body, "Kiritimati is 13 hours ahead of Berlin"
+    assert b'EndDate="2026-11-16T22:00:01Z"' in body, "and the date line 13 behind"
 
 
 @pytest.mark.parametrize(
