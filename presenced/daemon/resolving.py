@@ -69,6 +69,8 @@ class Resolving:
         """Look up who is due, until cancelled."""
         while True:
             guids = await self._agenda.wait(_MOST)
+            if guids:  # those who came after the first need not wait by themselves
+                guids += self._agenda.pop(self._clock.now() + _COLLECT, _MOST - len(guids))
             known = [guid for guid in guids if guid in self._roster.keepers]
             for gone in set(guids).difference(known):
                 self.work.drop(gone)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 
 class JumpClock:
-    """The port `core.ports.Clock`: time from `start` on, as the monotonic clock has it; nobody else sets it.
+    """The port `core.ports.Clock`: time from `start` on, at the machine's pace.
 
     A jump wakes every sleeper whose moment has come. Time-outs go on in real time: they bound the work of
     other machines, which a jump does not make any older.
     """
 
     def __init__(self, start: datetime) -> None:
-        self._start = start - timedelta(seconds=time.monotonic())
+        self._ahead = start - datetime.now(UTC)
         self._sleeping: dict[asyncio.Future[None], datetime] = {}
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=time.monotonic())
+        return datetime.now(UTC) + self._ahead
 
     async def sleep(self, duration: timedelta) -> None:
         if duration <= timedelta():
@@ -41,7 +40,7 @@ class JumpClock:
 
     def jump(self, distance: timedelta) -> None:
         """Set the clock forward."""
-        self._start += distance
+        self._ahead += distance
         now = self.now()
         for future, due in self._sleeping.items():
             if due <= now:

@@ -26,7 +26,7 @@ from tests.clock import FakeClock
 
 SPREAD = timedelta(minutes=3)
 """longer jumps of the clock would look like silent streams"""
-_TICK = 0.005
+_TICK = 0.01
 
 
 class Lag:
