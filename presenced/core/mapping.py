@@ -76,6 +76,11 @@ class Mapping:
             if mapped is not Mapped.IGNORE
         }
 
+    @property
+    def needs_organizers(self) -> bool:
+        """Whether it matters who organizes a tentative appointment."""
+        return bool(self._exceptions)
+
     def presence_of(self, appointment: Appointment) -> Mapped | None:
         """The mapped presence, None where the appointment does not count."""
         mapped = self._shown.get(appointment.show_as)

@@ -137,9 +137,11 @@ class Engine:
     def apply(self, settings: Settings) -> None:
         """Settings that touch no connection: mapping, presence, users."""
         self.settings = settings
-        self.watch.window = settings.presence.window
         self.alerts.apply(settings)
         to_read = self.roster.apply(settings)
+        if self.watch.window != settings.presence.window:
+            self.watch.window = settings.presence.window
+            to_read = set(self.roster.mailboxes())
         self.watch.read_again(sorted(to_read), "reload")
 
     async def finish(self, *, limit: timedelta, unset: bool) -> None:

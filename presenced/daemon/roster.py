@@ -225,9 +225,10 @@ class Roster:
         self._rules.clear()
         to_read: set[str] = set()
         for keeper in list(self.keepers.values()):
-            admission = keeper.admission
+            admission, mapping = keeper.admission, keeper.mapping
             self._apply_settings(keeper)
-            if keeper.admission != admission and keeper.mailbox is not None:
+            asks_anew = keeper.mapping.needs_organizers and not mapping.needs_organizers
+            if (keeper.admission != admission or asks_anew) and keeper.mailbox is not None:
                 to_read.add(keeper.mailbox.address)
             self._decide_soon(keeper, "reload")
             self._look_up_if_due(keeper)

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from presenced.core.mapping import Mapping
 from presenced.core.ports import (
     CalendarDoor,
     Clock,
@@ -236,7 +235,7 @@ class Watch:
                 mailbox,
                 window,
                 keepers[0].admission.timezone,
-                organizers=any(_needs_organizers(keeper.mapping) for keeper in keepers),
+                organizers=any(keeper.mapping.needs_organizers for keeper in keepers),
             )
         except MailboxProblem as problem:
             self._mark(address, problem)
@@ -308,7 +307,3 @@ class Watch:
 def place_of(address: str) -> float:
     """A fixed place in [0, 1) for every mailbox, to spread work by."""
     return zlib.crc32(address.casefold().encode()) / 2**32
-
-
-def _needs_organizers(mapping: Mapping) -> bool:
-    return bool(mapping.table.tentative_exception_organizers)

@@ -10,7 +10,7 @@ import pytest
 
 from presenced.config.settings import PresenceSettings, UserSection
 from presenced.core.activity import Mapped
-from presenced.core.appointment import Sensitivity
+from presenced.core.appointment import Sensitivity, ShowAs
 from presenced.core.mapping import MappingTable
 from presenced.core.ports import DoorProblem
 from presenced.core.presence import CLEARED
@@ -159,6 +159,35 @@ async def test_a_reload_of_priority_words_reads_again(running: Running) -> None:
     )
     await running.settle(61)
     assert running.pbx.note("ann").startswith("Private until 13:00")
+
+
+async def test_a_reload_that_asks_for_organizers_reads_again(running: Running) -> None:
+    boss = meeting(-30, 30, show_as=ShowAs.TENTATIVE, organizer="boss@example.com")
+    running.calendars.calendars["ann@example.com"] = [boss]
+    running.pbx.link(user("ann"))
+    await running.settle(1)
+    assert running.pbx.note("ann") == "Free"
+    running.engine.apply(
+        settings_for(mapping=MappingTable(tentative_exception_organizers=("boss@example.com",)))
+    )
+    await running.settle(61)
+    assert running.pbx.presences["guid-ann"].activity == "away"
+    running.engine.apply(
+        settings_for(mapping=MappingTable(tentative_exception_organizers=("other@example.com",)))
+    )
+    await running.settle(61)
+    assert running.pbx.note("ann") == "Free"
+    assert len(running.calendars.reads) == 2, "another list asks for nothing that was not read"
+
+
+async def test_a_reload_of_the_window_reads_everybody_again(running: Running) -> None:
+    running.calendars.calendars["ann@example.com"] = [meeting(50 * 60, 51 * 60)]
+    running.pbx.link(user("ann"))
+    await running.settle(1)
+    assert running.pbx.note("ann") == "Free"
+    running.engine.apply(settings_for(presence=PresenceSettings(timezone="UTC", window=timedelta(hours=72))))
+    await running.settle(61)
+    assert running.pbx.note("ann").startswith("Free until")
 
 
 async def test_a_user_taken_out_of_the_sync_is_cleared(running: Running) -> None:

@@ -99,10 +99,11 @@ def foresee(
     if not sync:
         return Difference(keeper, before, None, mapping, titles, SWITCHED_OFF), False
     appointments, exact = readmitted(keeper.appointments, keeper.admission, admission)
-    if _asks_organizers(mapping) and not _asks_organizers(keeper.mapping):
+    asks_anew = mapping.needs_organizers and not keeper.mapping.needs_organizers
+    if asks_anew:
         exact = exact and not any(one.show_as is ShowAs.TENTATIVE for one in appointments)
     after = decide(appointments, mapping, now).presence
-    reads = admission != keeper.admission or _asks_organizers(mapping) != _asks_organizers(keeper.mapping)
+    reads = admission != keeper.admission or asks_anew
     if after == before and exact:
         return None, reads
     if after == before:
@@ -138,7 +139,3 @@ def _anchored_anew(appointment: Appointment, old: str, new: str) -> Appointment:
     dates = (instant.astimezone(zone_of(old)).date() for instant in (appointment.start, appointment.end))
     start, end = (first_instant(day, zone_of(new)) for day in dates)
     return replace(appointment, start=start, end=end)
-
-
-def _asks_organizers(mapping: Mapping) -> bool:
-    return bool(mapping.table.tentative_exception_organizers)
