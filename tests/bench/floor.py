@@ -50,7 +50,7 @@ def reads(ews: str, count: int, now: datetime) -> Iterator[Asked]:
     start = now.replace(microsecond=0)
     window = span_of(Window(start, start + WINDOW), staff.ZONE)
     for address in map(staff.address_of, range(count)):
-        yield ews, codec.find_appointments(address, window), address
+        yield ews, codec.find_appointments(address, window, organizers=False), address
 
 
 class BareClient:

@@ -13,7 +13,7 @@ from presenced.core.window import Window
 from presenced.core.zones import first_instant, zone_of
 
 zones = st.sampled_from(pytz.common_timezones)
-moments = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+moments = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 hours = st.integers(1, 96)
 
 

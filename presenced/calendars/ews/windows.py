@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from presenced.calendars.carrier import CarrierProblem
 from presenced.calendars.ews import codec
@@ -44,6 +44,15 @@ BATCH = 100
 """items in one GetItem"""
 
 
+class _Wish(NamedTuple):
+    """What is to be read."""
+
+    mailbox: Mailbox
+    window: Window
+    zone: str
+    organizers: bool
+
+
 class WindowReader:
     """Reads windows through the caller."""
 
@@ -54,9 +63,9 @@ class WindowReader:
         self, mailbox: Mailbox, window: Window, zone: str, *, organizers: bool
     ) -> tuple[Appointment, ...]:
         """The port's `fetch_appointments`."""
+        wish = _Wish(mailbox, window, zone, organizers)
         try:
-            found = await self._read(mailbox, span_of(window, zone), zone, window)
-            kept = [one for one in found if concerns(one, window)]
+            kept = [one for one in await self._read(wish) if concerns(one, window)]
             if organizers:
                 kept = await self._with_organizers(mailbox, kept)
         except Refused as refusal:
@@ -71,17 +80,15 @@ class WindowReader:
             raise self._caller.carried(mailbox.endpoint, problem) from problem
         return tuple(kept)
 
-    async def _read(
-        self, mailbox: Mailbox, window: Window, zone: str, wanted: Window
-    ) -> Iterable[Appointment]:
-        """All appointments of the window that may concern the wanted one; halved as often as the server
-        wants it."""
+    async def _read(self, wish: _Wish) -> Iterable[Appointment]:
+        """All appointments that may concern the window; halved as often as the server wants it."""
+        mailbox = wish.mailbox
         found: dict[str, Appointment] = {}
         cut = False
-        spans = [window]
+        spans = [span_of(wish.window, wish.zone)]
         while spans:
             span = spans.pop()
-            part = await self._read_span(mailbox, span, zone, wanted)
+            part = await self._read_span(wish, span)
             if part is None:
                 self._caller.counters["windows_halved"] += 1
                 middle = _middle(span)
@@ -98,16 +105,16 @@ class WindowReader:
             log.warning("appointments left out mailbox=%s because=more than fit an answer", mailbox.address)
         return found.values()
 
-    async def _read_span(self, mailbox: Mailbox, span: Window, zone: str, wanted: Window) -> Found | None:
+    async def _read_span(self, wish: _Wish, span: Window) -> Found | None:
         """One FindItem; None where the span must be halved."""
         halvable = span.end - span.start > SHORTEST
-        body = codec.find_appointments(mailbox.address, span)
+        body = codec.find_appointments(wish.mailbox.address, span, organizers=wish.organizers)
         try:
             found = await self._ask(
-                mailbox,
+                wish.mailbox,
                 "FindItem",
                 body,
-                lambda answer: read_appointments(answer, zone, codec.iana_zone, wanted),
+                lambda answer: read_appointments(answer, wish.zone, codec.iana_zone, wish.window),
             )
         except Refused as refusal:
             if halvable and recovery_for(refusal.trouble).step is Step.NARROW:
