@@ -6,7 +6,8 @@ Reads have a connection of their own: in WAL mode they see the last commit and h
 
 `synchronous=NORMAL`: a commit is in the operating system's hands but not yet on the platter. That is all
 kill -9 asks for: the process goes, the written pages stay. A power cut may take the last transactions,
-never the consistency of the file.
+never the consistency of the file. Moving the log into the database does wait for the platter, so another
+connection does that, and no commit stands behind it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -44,6 +45,8 @@ BATCH = 1_000
 """changes in one transaction"""
 PACE = 0.001
 """seconds between the end of a transaction and the next: a transaction costs the same however full it is"""
+CHECKPOINT_PAUSE = 1.0
+"""seconds from a commit until the log is moved into the database"""
 CHUNK = 500
 """rows turned into values before the loop gets its turn"""
 
@@ -84,10 +87,18 @@ class _Call:
 class SqliteStore:
     """The port `core.ports.Store`; made by `open_store`."""
 
-    def __init__(self, path: Path, writer: _Writer, reader: aiosqlite.Connection, last_write: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: _Writer,
+        reader: aiosqlite.Connection,
+        mover: aiosqlite.Connection,
+        last_write: int,
+    ) -> None:
         self._path = path
         self._writer = writer
         self._reader = reader
+        self._mover = mover
         self._reading = asyncio.Lock()
         self._numbers = count(last_write + 1)
         self._calls: asyncio.Queue[_Call] = asyncio.Queue(WAITING)
@@ -95,7 +106,11 @@ class SqliteStore:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
-        self._task = asyncio.create_task(self._write_batches(), name="store writer")
+        self._committed = asyncio.Event()
+        self._tasks = (
+            asyncio.create_task(self._write_batches(), name="store writer"),
+            asyncio.create_task(self._move_log(), name="store checkpoints"),
+        )
 
     async def load(self) -> Sequence[StoredUser]:
         """Everybody kept, by guid. Two queries; the loop gets its turn every CHUNK rows."""
@@ -164,11 +179,13 @@ class SqliteStore:
         self._closing = True
         await self._idle.wait()
         async with self._reading:
-            if self._task.cancel():
-                with suppress(asyncio.CancelledError):
-                    await self._task
-                await self._reader.close()
-                await self._writer.close()
+            if all(task.done() for task in self._tasks):
+                return
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+            for connection in (self._reader, self._mover, self._writer):
+                await connection.close()
 
     # --- writing ---
 
@@ -229,7 +246,19 @@ class SqliteStore:
         for group, rows in zip(groups, await self._writer.commit_groups(groups), strict=True):
             if len(group.members) == 1:
                 changed[group.members[0]] = rows
+        self._committed.set()
         return changed
+
+    async def _move_log(self) -> None:
+        """Checkpoint what was committed, as far as it goes without waiting for anybody."""
+        while True:
+            await self._committed.wait()
+            await asyncio.sleep(CHECKPOINT_PAUSE)
+            self._committed.clear()
+            try:
+                await self._mover.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+            except aiosqlite.Error as error:
+                log.warning("the log of %s can't be moved into it because=%s", self._path, error)
 
     # --- reading ---
 
@@ -302,25 +331,28 @@ async def peek_users(path: Path, most: int = 50) -> Sequence[PbxUser]:
         raise problem_at(path, error) from error
 
 
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "wal_autocheckpoint = 0",
+    # a burst at midnight may grow the log; it shrinks back to this many bytes
+    "journal_size_limit = 67108864",
+)
+
+
 async def _connect(path: Path) -> SqliteStore:
-    writer = _Writer(partial(sqlite3.connect, path, isolation_level=None), iter_chunk_size=CHUNK)
-    await writer
-    try:
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    async with AsyncExitStack() as opened:
+        writer = _Writer(partial(sqlite3.connect, path, isolation_level=None), iter_chunk_size=CHUNK)
+        await opened.enter_async_context(writer)
+        for pragma in _PRAGMAS:
             await writer.execute_fetchall(f"PRAGMA {pragma}")
-        # a burst at midnight may grow the log; it shrinks back to this many bytes
-        await writer.execute_fetchall("PRAGMA journal_size_limit = 67108864")
-        reader = await aiosqlite.connect(path, isolation_level=None)
-        try:
-            await reader.execute_fetchall("PRAGMA query_only = ON")
-            (row,) = await reader.execute_fetchall(schema.LAST_WRITE)
-        except BaseException:
-            await reader.close()
-            raise
-    except BaseException:
-        await writer.close()
-        raise
-    return SqliteStore(path, writer, reader, row[0])
+        reader = await opened.enter_async_context(aiosqlite.connect(path, isolation_level=None))
+        await reader.execute_fetchall("PRAGMA query_only = ON")
+        (row,) = await reader.execute_fetchall(schema.LAST_WRITE)
+        mover = await opened.enter_async_context(aiosqlite.connect(path, isolation_level=None))
+        opened.pop_all()
+    return SqliteStore(path, writer, reader, mover, row[0])
 
 
 async def _examine(path: Path) -> tuple[str, str]:
