@@ -47,6 +47,9 @@ PACE = 0.001
 """seconds between the end of a transaction and the next: a transaction costs the same however full it is"""
 CHECKPOINT_PAUSE = 1.0
 """seconds from a commit until the log is moved into the database"""
+LONG_LOG = 8_192
+"""pages of 4 KiB: under lasting load the log would grow and grow behind the commits"""
+_CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 CHUNK = 500
 """rows turned into values before the loop gets its turn"""
 
@@ -256,7 +259,9 @@ class SqliteStore:
             await asyncio.sleep(CHECKPOINT_PAUSE)
             self._committed.clear()
             try:
-                await self._mover.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+                ((_, pages, _),) = await self._mover.execute_fetchall(_CHECKPOINT)
+                if pages > LONG_LOG:  # while all is moved and nobody writes, the log can begin anew
+                    await self._writer.execute_fetchall(_CHECKPOINT)
             except aiosqlite.Error as error:
                 log.warning("the log of %s can't be moved into it because=%s", self._path, error)
 

@@ -243,3 +243,16 @@ async def test_what_is_gathered_goes_in_one_transaction(database: Path) -> None:
         users = [type(ANNA)(f"{number:032x}", "x") for number in range(100)]
         await asyncio.gather(*map(store.keep_user, users))
         assert statements.count("COMMIT") <= 2
+
+
+async def test_the_log_begins_anew_under_lasting_load(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "CHECKPOINT_PAUSE", 0.0)
+    monkeypatch.setattr(sqlite_store, "LONG_LOG", 50)
+    log = database.with_name(f"{database.name}-wal")
+    async with sqlite_at(database) as store:
+        for number in range(400):
+            await store.keep_value(f"cursor {number % 3}", bytes([number % 256]) * 20_000)
+        assert log.stat().st_size < 400 * 20_000 / 4
+        assert await store.fetch_value("cursor 0") == bytes([399 % 256]) * 20_000
