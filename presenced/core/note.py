@@ -101,7 +101,7 @@ def _octets(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _when(shape: Shape, zone: BaseTzInfo, unit: timedelta, until: Until, today: date) -> tuple[str, str]:
     """All that an instant says in a note, as text and as tags.
 
