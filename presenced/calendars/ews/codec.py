@@ -17,17 +17,15 @@ from types import SimpleNamespace
 from typing import Any
 from xml.sax.saxutils import escape
 
-from exchangelib import UTC, CalendarItem, EWSDateTime, Identity, errors
+from exchangelib import UTC, CalendarItem, EWSDateTime, Identity
 from exchangelib import Mailbox as Owner
 from exchangelib.credentials import IMPERSONATION
-from exchangelib.errors import ResponseMessageError
 from exchangelib.fields import FieldPath
 from exchangelib.properties import CalendarView, DistinguishedFolderId, ItemId
 from exchangelib.services import (
     FindItem,
     GetItem,
     GetStreamingEvents,
-    ResolveNames,
     SubscribeToStreaming,
     SyncFolderItems,
     Unsubscribe,
@@ -135,16 +133,6 @@ def _build(service: type[Any], address: str, **values: object) -> bytes:
     return built
 
 
-class _ResolveNames(ResolveNames):  # type: ignore[misc]
-    """ResolveNames as somebody: exchangelib impersonates there only with OAuth credentials."""
-
-    as_whom: Identity | None = None
-
-    @property
-    def _account_to_impersonate(self) -> Identity | None:
-        return self.as_whom
-
-
 # --- the templates ------------------------------------------------------------------------------
 
 
@@ -239,21 +227,6 @@ def sync_calendar(address: str, cursor: str) -> bytes:
     return _sync_template(first=True).fill(address=address)
 
 
-def resolve_name(address: str, *, as_whom: str = "") -> bytes:
-    """ResolveNames for `smtp:<address>` in the directory, one entry; as the account, or as `as_whom`."""
-    asking = _ResolveNames(protocol=_account(address).protocol)
-    asking.as_whom = Identity(smtp_address=as_whom) if as_whom else None
-    payload = asking.get_payload(
-        unresolved_entries=[f"smtp:{address}"],
-        parent_folders=None,
-        return_full_contact_data=False,
-        search_scope="ActiveDirectory",
-        contact_data_shape=None,
-    )
-    built: bytes = asking.wrap(payload, api_version=SERVER_VERSION)
-    return built
-
-
 def _instant(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
@@ -267,9 +240,3 @@ def iana_zone(name: str) -> str | None:
     if known is None and name in CLDR_TO_MS_TIMEZONE_MAP:
         return name
     return known
-
-
-def is_known_error(code: str) -> bool:
-    """Whether this ResponseCode is one that exchangelib has a name for."""
-    known = getattr(errors, code, None)
-    return isinstance(known, type) and issubclass(known, ResponseMessageError)

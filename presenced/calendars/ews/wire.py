@@ -22,7 +22,6 @@ from presenced.calendars.ews.envelope import (
     accepted,
     child,
     children,
-    find,
     local,
     parse,
     response_messages,
@@ -260,19 +259,3 @@ def read_sync(body: bytes) -> Synced:
         complete = text_of(message, "IncludesLastItemInRange").lower() in _TRUE
         return Synced(cursor, 0 if changes is None else len(changes), complete)
     raise Unreadable("the SyncFolderItems answer has no SyncState")
-
-
-def read_resolved(body: bytes) -> tuple[str, ...]:
-    """The SMTP addresses of a ResolveNames answer, in the server's order; several are a warning only."""
-    addresses: list[str] = []
-    for message in response_messages(parse(body)):
-        resolutions = child(message, "ResolutionSet")
-        if resolutions is None:
-            accepted(message)
-            continue
-        for resolution in resolutions:
-            mailbox = find(resolution, "Mailbox")
-            address = "" if mailbox is None else text_of(mailbox, "EmailAddress")
-            if "@" in address:
-                addresses.append(address)
-    return tuple(addresses)

@@ -22,8 +22,6 @@ REQUESTS = {
     "unsubscribe": codec.unsubscribe("ann@example.com", "sub-1"),
     "first sync": codec.sync_calendar("ann@example.com", ""),
     "sync": codec.sync_calendar("ann@example.com", "H4sIAAA=="),
-    "resolve": codec.resolve_name("ann@example.com"),
-    "resolve as somebody": codec.resolve_name("ann@example.com", as_whom="service@example.com"),
 }
 
 
@@ -43,18 +41,11 @@ def test_every_request_names_a_version_that_knows_working_elsewhere(name: str) -
     assert version.get("Version") == "Exchange2013"
 
 
-@pytest.mark.parametrize("name", [name for name in REQUESTS if not name.startswith("resolve")])
+@pytest.mark.parametrize("name", REQUESTS)
 def test_every_request_impersonates_the_mailbox(name: str) -> None:
     address = ODD if "odd" in name else "ann@example.com"
     path = ".//t:ExchangeImpersonation/t:ConnectingSID/t:PrimarySmtpAddress"
     assert texts(REQUESTS[name], path) == [address]
-
-
-def test_resolving_asks_as_the_account_or_as_somebody() -> None:
-    path = ".//t:ConnectingSID/t:SmtpAddress"
-    assert texts(REQUESTS["resolve"], path) == []
-    assert texts(REQUESTS["resolve as somebody"], path) == ["service@example.com"]
-    assert texts(REQUESTS["resolve"], ".//m:UnresolvedEntry") == ["smtp:ann@example.com"]
 
 
 def test_find_asks_for_the_window_and_what_the_mapping_needs() -> None:

@@ -9,7 +9,6 @@ from presenced.calendars.ews.wire import (
     read_appointments,
     read_done,
     read_organizers,
-    read_resolved,
     read_subscription,
     read_sync,
 )
@@ -221,16 +220,3 @@ def test_organizers_of_items_that_are_there() -> None:
     gone = answer("GetItem", code="ErrorItemNotFound")
     assert read_organizers(ok) == {"a": "boss@example.com"}
     assert read_organizers(gone) == {}
-
-
-def test_resolved_names_keep_the_servers_order() -> None:
-    resolution = "<t:Resolution><t:Mailbox><t:EmailAddress>{}</t:EmailAddress></t:Mailbox></t:Resolution>"
-    names = "".join(map(resolution.format, ["a@example.com", "/o=x", "b@example.com"]))
-    several = answer(
-        "ResolveNames",
-        f"<m:ResolutionSet>{names}</m:ResolutionSet>",
-        code="ErrorNameResolutionMultipleResults",
-    )
-    assert read_resolved(several) == ("a@example.com", "b@example.com")
-    with pytest.raises(Refused, match="NoResults"):
-        read_resolved(answer("ResolveNames", code="ErrorNameResolutionNoResults"))
