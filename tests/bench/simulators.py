@@ -7,7 +7,6 @@ SetPresence that shows it arrives.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import re
 import time
@@ -79,7 +78,6 @@ class Simulators:
             password=PBX_PASSWORD,
             on_presence=self._arrived,
         )
-        gc.freeze()  # looking for garbage among all calendars would stop the simulators, not the daemon
         return {
             "url": exchange.base_url,
             "ews": exchange.ews_url,
