@@ -81,6 +81,10 @@ class Mapping:
         """Whether it matters who organizes a tentative appointment."""
         return bool(self._exceptions)
 
+    def asks_more_than(self, other: Mapping) -> bool:
+        """Whether a calendar read for the other lacks what this one looks at."""
+        return self.needs_organizers and not other.needs_organizers
+
     def presence_of(self, appointment: Appointment) -> Mapped | None:
         """The mapped presence, None where the appointment does not count."""
         mapped = self._shown.get(appointment.show_as)

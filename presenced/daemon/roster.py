@@ -213,9 +213,7 @@ class Roster:
                 if keeper is not None:
                     self.decide(keeper, self._causes.get(guid, "deadline"))
             beat()
-            await asyncio.sleep(
-                0
-            )  # at midnight and after a reload everybody is due: let others work in between
+            await asyncio.sleep(0)  # everybody is due at midnight and after a reload: others work in between
 
     # --- settings ---
 
@@ -227,8 +225,8 @@ class Roster:
         for keeper in list(self.keepers.values()):
             admission, mapping = keeper.admission, keeper.mapping
             self._apply_settings(keeper)
-            asks_anew = keeper.mapping.needs_organizers and not mapping.needs_organizers
-            if (keeper.admission != admission or asks_anew) and keeper.mailbox is not None:
+            insufficient = keeper.admission != admission or keeper.mapping.asks_more_than(mapping)
+            if insufficient and keeper.mailbox is not None:
                 to_read.add(keeper.mailbox.address)
             self._decide_soon(keeper, "reload")
             self._look_up_if_due(keeper)

@@ -99,11 +99,11 @@ def foresee(
     if not sync:
         return Difference(keeper, before, None, mapping, titles, SWITCHED_OFF), False
     appointments, exact = readmitted(keeper.appointments, keeper.admission, admission)
-    asks_anew = mapping.needs_organizers and not keeper.mapping.needs_organizers
-    if asks_anew:
+    asks_more = mapping.asks_more_than(keeper.mapping)
+    if asks_more:
         exact = exact and not any(one.show_as is ShowAs.TENTATIVE for one in appointments)
     after = decide(appointments, mapping, now).presence
-    reads = admission != keeper.admission or asks_anew
+    reads = admission != keeper.admission or asks_more
     if after == before and exact:
         return None, reads
     if after == before:
