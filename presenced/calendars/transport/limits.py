@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -27,8 +28,8 @@ class _Turn:
     present: int = 0
 
 
-class Admission:
-    """A request's stay: waits at its beginning, makes room at its end."""
+class _Stay:
+    """A request from its turn to the end of its slot."""
 
     __slots__ = ("_budget", "_limits")
 
@@ -36,10 +37,10 @@ class Admission:
         self._limits, self._budget = limits, budget
 
     async def __aenter__(self) -> None:
-        await self._limits._enter(self._budget)
+        await self._limits.enter(self._budget)
 
     async def __aexit__(self, *_: object) -> None:
-        self._limits._leave(self._budget)
+        self._limits.leave(self._budget)
 
 
 class Limits:
@@ -54,32 +55,36 @@ class Limits:
         self.waits = 0
         """requests that had to wait for their mailbox, for a hold or for a slot"""
 
-    def admit(self, budget: str) -> Admission:
-        """An async context manager: inside, the request has its slot. Raises CarrierProblem("held")."""
-        return Admission(self, budget)
+    def admit(self, budget: str) -> AbstractAsyncContextManager[None]:
+        """Inside, the request has its slot. Entering raises CarrierProblem("held")."""
+        return _Stay(self, budget)
 
-    async def _enter(self, budget: str) -> None:
-        """Wait for the turn and for a slot; `_leave` must follow. Raises CarrierProblem("held")."""
-        if not budget:
+    async def enter(self, budget: str) -> None:
+        """What `admit` does at its beginning; `leave` must follow, unless this raises."""
+        if budget:
+            await self._take_turn(budget)
+        try:
             await self._take_slot(budget)
-            return
+        except BaseException:
+            self._end_turn(budget)
+            raise
+
+    def leave(self, budget: str) -> None:
+        """Give slot and turn to the next."""
+        self._slots.release()
+        self._end_turn(budget)
+
+    async def _take_turn(self, budget: str) -> None:
         turn = self._turns.setdefault(budget, _Turn())
         turn.present += 1
+        self.waits += turn.lock.locked()
         try:
-            self.waits += turn.lock.locked()
             await turn.lock.acquire()
-            try:
-                await self._take_slot(budget)
-            except BaseException:
-                turn.lock.release()
-                raise
         except BaseException:
             self._drop_out(budget, turn)
             raise
 
-    def _leave(self, budget: str) -> None:
-        """Give the slot and the turn to the next."""
-        self._slots.release()
+    def _end_turn(self, budget: str) -> None:
         if budget:
             turn = self._turns[budget]
             turn.lock.release()
