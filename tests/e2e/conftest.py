@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_main_job import World
+from tests.e2e.test_main_job import World, opened
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """Everything is open; in the end neither simulator has seen a mistake of ours."""
-    world = World(tmp_path)
-    await world.open_exchange()
-    await world.open_daemon()
-    world.open_pbx()
-    yield world
-    await world.close()
-    assert list(world.pbx.client_bugs) == []
-    assert list(world.stage.exchange.client_bugs) == []
+    """Everything is open, and well in the end."""
+    async with opened(World(tmp_path)) as world:
+        yield world

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from presenced.sim.exchange.organisation import Item
-from tests.e2e.test_main_job import World, item
+from tests.e2e.test_main_job import World, item, opened
 from tests.e2e.test_questions import call, confirmed
 
 SECRET = "Zebra takeover"
@@ -34,12 +34,8 @@ class Guarded(World):
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = Guarded(tmp_path)
-    await world.open_exchange()
-    await world.open_daemon()
-    world.open_pbx()
-    yield world
-    await world.close()
+    async with opened(Guarded(tmp_path)) as world:
+        yield world
 
 
 def secret(name: str, start: int, end: int, **fields: str) -> Item:

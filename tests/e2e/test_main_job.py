@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -156,6 +156,18 @@ class World:
         for name in list(self._running):
             await self.kill(name)
         await self.stage.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(world: World) -> AsyncIterator[World]:
+    """Everything is open; in the end neither simulator has seen a mistake of ours."""
+    await world.open_exchange()
+    await world.open_daemon()
+    world.open_pbx()
+    yield world
+    await world.close()
+    assert list(world.pbx.client_bugs) == []
+    assert list(world.stage.exchange.client_bugs) == []
 
 
 async def test_from_login_to_presence_and_a_change(world: World) -> None:
