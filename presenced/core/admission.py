@@ -62,20 +62,12 @@ def _instants(appointment: Appointment, zone: BaseTzInfo) -> tuple[datetime, dat
 
 
 def _admitted(entry: _Entry, place: int, admission: Admission) -> Appointment:
-    """Every field by name: `dataclasses.replace` takes twice as long."""
     title, _, start, end, raw = entry
     may_be_shown = admission.subject_shown and not raw.sensitivity.hides_title
-    return Appointment(
-        id=raw.id,
+    return raw._replace(
         start=start,
         end=end,
-        show_as=raw.show_as,
         subject=title if may_be_shown else None,
-        all_day=raw.all_day,
-        sensitivity=raw.sensitivity,
-        organizer=raw.organizer,
-        cancelled=raw.cancelled,
-        response=raw.response,
         prioritized=admission.priority.prioritize(raw.subject or ""),
         order=place,
     )

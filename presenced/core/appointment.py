@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ShowAs(StrEnum):
@@ -46,8 +46,7 @@ class Response(StrEnum):
     NOT_RECEIVED = "not_received"
 
 
-@dataclass(frozen=True, slots=True)
-class Appointment:
+class Appointment(NamedTuple):
     """One occurrence.
 
     As a door reads it (raw), an all-day appointment has the UTC midnights of its dates as start and

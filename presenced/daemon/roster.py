@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -269,7 +268,7 @@ class Roster:
         elif window is not None and not keeper.admission.subject_shown:
             if all(one.subject is None for one in keeper.appointments):
                 return
-            kept = keeper.appointments = tuple(replace(one, subject=None) for one in keeper.appointments)
+            kept = keeper.appointments = tuple(one._replace(subject=None) for one in keeper.appointments)
             read_at = keeper.read_at or now
             self.on_chore(lambda: self._store.keep_appointments(guid, kept, window, read_at))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -92,9 +93,8 @@ def test_tentative_exceptions_by_organizer(organizer: str, note: str) -> None:
         ({"end": at("10:00")}, "empty"),
     ],
 )
-def test_what_never_counts(fields: dict[str, object], why: str) -> None:
-    one = timed("a", "10:00", "11:00")
-    changed = Appointment(**{name: getattr(one, name) for name in one.__slots__} | fields)
+def test_what_never_counts(fields: dict[str, Any], why: str) -> None:
+    changed = timed("a", "10:00", "11:00")._replace(**fields)
     decision = decide(admitted(changed), mapping(), at("10:00"))
     assert decision.presence.note == "Free"
     assert decision.until is None

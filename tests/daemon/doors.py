@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 from presenced.config.settings import (
@@ -134,7 +133,7 @@ class ScriptedCalendars:
         if mailbox.address in self.problems:
             raise self.problems[mailbox.address]
         found = self.calendars[mailbox.address]
-        return tuple(found if organizers else [replace(one, organizer="") for one in found])
+        return tuple(found if organizers else [one._replace(organizer="") for one in found])
 
     def follow(self, mailboxes: Sequence[Mailbox]) -> None:
         addresses = [mailbox.address for mailbox in mailboxes]

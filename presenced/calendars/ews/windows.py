@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -150,7 +149,7 @@ class WindowReader:
             body = codec.get_organizers(mailbox.address, asked[at : at + BATCH])
             addresses |= await self._ask(mailbox, "GetItem", body, read_organizers)
         return [
-            replace(one, organizer=addresses[one.id]) if one.id in addresses else one for one in appointments
+            one._replace(organizer=addresses[one.id]) if one.id in addresses else one for one in appointments
         ]
 
 

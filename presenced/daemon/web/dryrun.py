@@ -8,7 +8,7 @@ asked for) is said with the difference. The work is done in slices, the loop goe
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from presenced.config.rules import admission_of, mapping_of
@@ -125,9 +125,9 @@ def readmitted(
             if one.subject is None:
                 exact = False
             else:
-                one = replace(one, prioritized=new.priority.prioritize(one.subject))
+                one = one._replace(prioritized=new.priority.prioritize(one.subject))
         if not new.subject_shown:
-            one = replace(one, subject=None)
+            one = one._replace(subject=None)
         if one.all_day and new.timezone != old.timezone:
             one = _anchored_anew(one, old.timezone, new.timezone)
         changed.append(one)
@@ -138,4 +138,4 @@ def _anchored_anew(appointment: Appointment, old: str, new: str) -> Appointment:
     """The same dates in another zone."""
     dates = (instant.astimezone(zone_of(old)).date() for instant in (appointment.start, appointment.end))
     start, end = (first_instant(day, zone_of(new)) for day in dates)
-    return replace(appointment, start=start, end=end)
+    return appointment._replace(start=start, end=end)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from presenced.config.loading import MOST_BYTES
@@ -123,7 +121,7 @@ async def test_what_is_too_long_is_refused(page: Browser, size: int) -> None:
 
 async def test_what_only_a_new_read_can_tell_is_said(page: Browser, running: Running) -> None:
     keeper = running.engine.roster.keepers["guid-ann"]
-    keeper.appointments = (replace(meeting(-30, 60), show_as=ShowAs.TENTATIVE),)
+    keeper.appointments = (meeting(-30, 60)._replace(show_as=ShowAs.TENTATIVE),)
     table = TABLE | {
         "busy": "busy",
         "tentative": "busy",
