@@ -36,13 +36,9 @@ KEEP_MAILBOX = f"""
     grouping = excluded.grouping, state = excluded.state, reason = excluded.reason,
     resolved_at = excluded.resolved_at"""
 KEEP_WINDOW = f"""
-    INSERT INTO windows (guid, window_start, window_end, read_at) {_IF_USER}
-    ON CONFLICT (guid) DO UPDATE SET window_start = excluded.window_start,
-    window_end = excluded.window_end, read_at = excluded.read_at"""
-DROP_APPOINTMENTS = "DELETE FROM appointments WHERE guid IN (VALUES {rows})"
-KEEP_APPOINTMENT = f"""
-    INSERT INTO appointments (guid, place, id, starts, ends, show_as, subject, all_day, sensitivity,
-    organizer, cancelled, response, prioritized, ordering) {_IF_USER}"""
+    INSERT INTO windows (guid, window_start, window_end, read_at, appointments) {_IF_USER}
+    ON CONFLICT (guid) DO UPDATE SET window_start = excluded.window_start, window_end = excluded.window_end,
+    read_at = excluded.read_at, appointments = excluded.appointments"""
 KEEP_PRESENCE = f"""
     INSERT INTO presences (guid, activity, note) {_IF_USER}
     ON CONFLICT (guid) DO UPDATE SET activity = excluded.activity, note = excluded.note"""
@@ -55,12 +51,9 @@ DROP_VALUE = "DELETE FROM named_values WHERE name IN (VALUES {rows})"
 
 FETCH_USERS = """
     SELECT u.guid, sip, cn, dn, node, loc, addresses, address, endpoint, grouping, state, reason,
-    resolved_at, window_start, window_end, read_at, p.guid, activity, note
+    resolved_at, window_start, window_end, read_at, appointments, p.guid, activity, note
     FROM users AS u LEFT JOIN mailboxes AS m ON m.guid = u.guid LEFT JOIN windows AS w ON w.guid = u.guid
     LEFT JOIN presences AS p ON p.guid = u.guid ORDER BY u.guid"""
-FETCH_APPOINTMENTS = """
-    SELECT guid, id, starts, ends, show_as, subject, all_day, sensitivity, organizer, cancelled, response,
-    prioritized, ordering FROM appointments ORDER BY guid, place"""
 FETCH_VALUE = "SELECT value FROM named_values WHERE name = ?"
 LAST_WRITE = "SELECT coalesce(max(number), 0) FROM writes"
 
@@ -87,14 +80,15 @@ def mailbox_kept(
 
 
 def appointments_kept(guid: str, appointments: Sequence[Appointment], window: Window, at: datetime) -> Change:
-    """`keep_appointments`: the old ones go and the new ones come in one transaction."""
-    rows = [_appointment_row(guid, place, one) for place, one in enumerate(appointments)]
-    read: Row = (guid, instant(window.start), instant(window.end), instant(at))
-    return Change(
-        (DROP_APPOINTMENTS, KEEP_APPOINTMENT, KEEP_WINDOW),
-        ([(guid,)], rows, [read]),
-        (guid,),
+    """`keep_appointments`: a window and all that is in it is one row, so that a read is one."""
+    row: Row = (
+        guid,
+        instant(window.start),
+        instant(window.end),
+        instant(at),
+        _write_appointments(appointments),
     )
+    return Change((KEEP_WINDOW,), ([row],), (guid,))
 
 
 def write_expected(guid: str) -> Change:
@@ -175,37 +169,17 @@ def read_write(row: Sequence[Any]) -> Write:
     return Write(guid, read_instant(at), Presence(activity, note), cause, rule, error)
 
 
-def read_appointment(row: Sequence[Any]) -> tuple[str, Appointment]:
-    """A row of FETCH_APPOINTMENTS: the user's guid and the appointment."""
-    guid, name, starts, ends, show_as, subject, all_day, sensitivity, organizer, *rest = row
-    cancelled, response, prioritized, order = rest
-    return guid, Appointment(
-        name,
-        read_instant(starts),
-        read_instant(ends),
-        _SHOW_AS[show_as],
-        subject,
-        bool(all_day),
-        _SENSITIVITY[sensitivity],
-        organizer,
-        bool(cancelled),
-        _RESPONSE[response],
-        bool(prioritized),
-        order,
-    )
-
-
-def read_user(row: Sequence[Any], appointments: Sequence[Appointment]) -> StoredUser:
-    """A row of FETCH_USERS with the user's appointments; columns of missing rows are None."""
+def read_user(row: Sequence[Any]) -> StoredUser:
+    """A row of FETCH_USERS; columns of missing rows are None."""
     guid, sip, cn, dn, node, loc, addresses, address, endpoint, group, state, reason, *rest = row
-    resolved_at, window_start, window_end, read_at, touched, activity, note = rest
+    resolved_at, window_start, window_end, read_at, appointments, touched, activity, note = rest
     return StoredUser(
         user=PbxUser(guid, sip, cn, dn, node, loc, tuple(json.loads(addresses))),
         mailbox=None if address is None else Mailbox(address, endpoint, group),
         resolved_at=None if resolved_at is None else read_instant(resolved_at),
         state=MailboxState.UNRESOLVED if state is None else MailboxState(state),
         reason=reason or "",
-        appointments=tuple(appointments),
+        appointments=() if appointments is None else _read_appointments(appointments),
         window=None if read_at is None else Window(read_instant(window_start), read_instant(window_end)),
         read_at=None if read_at is None else read_instant(read_at),
         written=None if activity is None else Presence(activity, note),
@@ -213,20 +187,32 @@ def read_user(row: Sequence[Any], appointments: Sequence[Appointment]) -> Stored
     )
 
 
-def _appointment_row(guid: str, place: int, one: Appointment) -> Row:
-    return (
-        guid,
-        place,
-        one.id,
-        instant(one.start),
-        instant(one.end),
-        one.show_as.value,
-        one.subject,
-        int(one.all_day),
-        one.sensitivity.value,
-        one.organizer,
-        int(one.cancelled),
-        one.response.value,
-        int(one.prioritized),
-        one.order,
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=instant)
+
+
+def _write_appointments(appointments: Sequence[Appointment]) -> str:
+    """A JSON list with a list of each one's fields in their order; instants as everywhere in the tables."""
+    return _ENCODER.encode(appointments)
+
+
+def _read_appointments(text: str) -> tuple[Appointment, ...]:
+    return tuple(map(_read_appointment, json.loads(text)))
+
+
+def _read_appointment(fields: Sequence[Any]) -> Appointment:
+    name, start, end, show_as, subject, all_day, sensitivity, organizer, cancelled, response, *worked_out = (
+        fields
+    )
+    return Appointment(
+        name,
+        read_instant(start),
+        read_instant(end),
+        _SHOW_AS[show_as],
+        subject,
+        all_day,
+        _SENSITIVITY[sensitivity],
+        organizer,
+        cancelled,
+        _RESPONSE[response],
+        *worked_out,
     )

@@ -50,7 +50,7 @@ CHECKPOINT_PAUSE = 1.0
 LONG_LOG = 8_192
 """pages of 4 KiB: under lasting load the log would grow and grow behind the commits"""
 _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
-CHUNK = 500
+CHUNK = 100
 """rows turned into values before the loop gets its turn"""
 
 
@@ -116,15 +116,11 @@ class SqliteStore:
         )
 
     async def load(self) -> Sequence[StoredUser]:
-        """Everybody kept, by guid. Two queries; the loop gets its turn every CHUNK rows."""
+        """Everybody kept, by guid. The loop gets its turn every CHUNK rows."""
         async with self._reads():
-            appointments: dict[str, list[Appointment]] = {}
-            async for rows in self._chunks(schema.FETCH_APPOINTMENTS):
-                for guid, appointment in map(schema.read_appointment, rows):
-                    appointments.setdefault(guid, []).append(appointment)
             users: list[StoredUser] = []
             async for rows in self._chunks(schema.FETCH_USERS):
-                users.extend(schema.read_user(row, appointments.pop(row[0], ())) for row in rows)
+                users.extend(map(schema.read_user, rows))
             return users
 
     async def keep_user(self, user: PbxUser) -> None:
@@ -331,7 +327,7 @@ async def peek_users(path: Path, most: int = 50) -> Sequence[PbxUser]:
             aiosqlite.connect(address, uri=True) as reader,
             reader.execute(f"{schema.FETCH_USERS} LIMIT ?", (most,)) as rows,
         ):
-            return [schema.read_user(row, ()).user for row in await rows.fetchall()]
+            return [schema.read_user(row).user for row in await rows.fetchall()]
     except aiosqlite.Error as error:
         raise problem_at(path, error) from error
 
