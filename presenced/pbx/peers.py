@@ -223,14 +223,16 @@ class Peers:
         peer.wake.clear()
 
     async def _act(self, peer: _Peer) -> None:
-        """Tell what the session has to tell, send what it has to send."""
-        while (event := peer.session.take_event()) is not None:
-            self._tell(peer, event)
+        """Send what the session has to send, then tell what it has to tell: the PBX works meanwhile."""
+        try:
+            if (text := peer.session.take_text()) is not None:
+                await self._send(peer, text)
+        finally:
+            while (event := peer.session.take_event()) is not None:
+                self._tell(peer, event)
         deadline = peer.session.deadline
         if deadline is not None and (peer.armed is None or deadline < peer.armed):
             peer.wake.set()
-        if (text := peer.session.take_text()) is not None:
-            await self._send(peer, text)
         if peer.ending:
             await peer.socket.close(peer.ending)
 
