@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass
 from itertools import chain
 
-from tests.bench import floor
+from tests.bench import floor, staff
+from tests.bench.bare_pbx import converse
 from tests.bench.child import Answer, ChildFailed
+from tests.bench.simulators import PBX_PASSWORD
 from tests.bench.world import EVENING, World
 
 
@@ -25,6 +27,9 @@ class ColdStart:
     """seconds of the daemon's processor time"""
     simulator_cpu: float
     floors: tuple[float, float]
+    """of the bare client's requests to both doors"""
+    exchange_floor: float
+    """of those to Exchange alone"""
     lag: float
     lag_computing: float
     bytes_before: int
@@ -53,6 +58,7 @@ class ColdStart:
 
 async def measure_cold_start(world: World) -> ColdStart:
     """Start the daemon in this world and let the PBX dial; it goes on running afterwards."""
+    exchange_alone = await measure_floor(world, pbx=False)
     before = await measure_floor(world)
     await world.start_daemon()
     await world.until_idle()
@@ -70,6 +76,7 @@ async def measure_cold_start(world: World) -> ColdStart:
         after["cpu"] - at_rest["cpu"],
         done["cpu"] - simulator_before["cpu"],
         (before, await measure_floor(world)),
+        exchange_alone,
         after["lag"],
         after["lag_computing"],
         at_rest["uss"],
@@ -80,16 +87,29 @@ async def measure_cold_start(world: World) -> ColdStart:
     )
 
 
-async def measure_floor(world: World) -> float:
-    """Seconds the bare client takes for the same requests; its subscriptions are forgotten."""
+async def measure_floor(world: World, *, pbx: bool = True) -> float:
+    """Seconds the bare clients take for the same requests; their subscriptions are forgotten.
+
+    One client asks Exchange while the other talks to the PBX: neither waits for anything the other brings.
+    """
     ews, count = world.place["ews"], world.mailboxes
     requests = chain(
         floor.lookups(world.place["url"], count),
         floor.subscribes(ews, count),
         floor.reads(ews, count, EVENING),
     )
-    seconds = await world.client().run(requests)
-    await world.simulators.ask("clear_up")
+    client = world.client()
+    called = await world.simulators.ask("answer")
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as clients:
+        clients.create_task(client.run(requests))
+        if pbx:
+            guids = [staff.guid_of(number) for number in range(count)]
+            clients.create_task(converse(called["url"], client.context, PBX_PASSWORD, guids))
+    seconds = time.monotonic() - began
+    complaints = (await world.simulators.ask("clear_up"))["bugs"]
+    if complaints:
+        raise ChildFailed(f"the PBX complains of the floor: {complaints}")
     return seconds
 
 

@@ -45,6 +45,8 @@ class Simulators:
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._dialling: asyncio.Task[None] | None = None
+        self._called: SimulatedPbx | None = None
+        """the PBX bare clients call"""
         self._changing: asyncio.Task[None] | None = None
         self._shown: set[str] = set()
         self._writes = 0
@@ -93,6 +95,18 @@ class Simulators:
             self._pbx.run_dialing(url, tls=self._stage.certificates.for_client())
         )
         return {"at": began}
+
+    async def answer(self) -> Answer:
+        """Let bare clients call a PBX with the same users, until `clear_up`; where."""
+        self._called = SimulatedPbx(
+            self._pbx.users.values(),
+            clock=self._clock,
+            name=PBX_NAME,
+            domain=staff.DOMAIN,
+            password=PBX_PASSWORD,
+        )
+        port = await self._called.serve(HOST, tls=self._stage.certificates.for_server())
+        return {"url": f"wss://{HOST}:{port}/PBX0/APPS/websocket"}
 
     async def hang_up(self) -> Answer:
         """The PBX goes away for good."""
@@ -156,12 +170,20 @@ class Simulators:
         return {"wrong": wrong, "changes": self._changes}
 
     async def clear_up(self) -> Answer:
-        """Drop what other clients leave: subscriptions without a stream, and complaints about requests."""
+        """Drop what other clients leave: subscriptions without a stream, and complaints about requests.
+
+        What the PBX they called complains of is told.
+        """
+        bugs = []
+        if self._called is not None:
+            bugs = self._called.client_bugs
+            await self._called.close()
+            self._called = None
         self._stage.exchange.client_bugs.clear()
         subscriptions = self._stage.exchange.subscriptions
         for one in [one for one in subscriptions._by_id.values() if one.stream is None]:
             subscriptions.drop(one)
-        return {}
+        return {"bugs": bugs[:5]}
 
     # --- changes ---
 
@@ -226,7 +248,7 @@ async def main() -> None:
     """Serve until the parent is done."""
     simulators = Simulators()
     names = (
-        *("open", "dial", "hang_up", "progress", "jump", "turn", "live", "compare"),
+        *("open", "dial", "answer", "hang_up", "progress", "jump", "turn", "live", "compare"),
         *("clear_up", "begin_changes", "end_changes"),
     )
     await serve({name: getattr(simulators, name) for name in names})
