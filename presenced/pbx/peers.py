@@ -199,7 +199,7 @@ class Peers:
             await self._act(peer)
             while True:
                 data = await peer.socket.receive()
-                peer.session.receive(data, self._clock.now(), self._nonce())
+                peer.session.receive(data, self._clock.now(), self._nonce)
                 await self._act(peer)
         except SocketEnded as ended:
             return str(ended)

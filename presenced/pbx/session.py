@@ -1,4 +1,4 @@
-"""One connection to a PBX, sans-I/O: texts, `now` and a nonce in; texts, events and a deadline out.
+"""One connection to a PBX, sans-I/O: texts, `now` and nonces in; texts, events and a deadline out.
 
 Who may log in: whoever proves the App object's password over a challenge that is used once. A person's
 client can do that too, for the PBX signs logins for anybody who may open the App; such a login names the
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -105,8 +106,8 @@ class Session:
 
     # --- what goes in --------------------------------------------------------------------------
 
-    def receive(self, data: str | bytes, now: datetime, nonce: str) -> None:
-        """One message; `nonce` is a fresh random text, used if a challenge is asked for."""
+    def receive(self, data: str | bytes, now: datetime, nonce: Callable[[], str]) -> None:
+        """One message; `nonce` gives a fresh random text where a challenge is asked for."""
         if self._phase is _Phase.CLOSED:
             return
         stranger = self._phase is not _Phase.NAMED
@@ -143,7 +144,7 @@ class Session:
 
     # --- either role ---------------------------------------------------------------------------
 
-    def _take(self, message: m.Incoming, now: datetime, nonce: str) -> None:
+    def _take(self, message: m.Incoming, now: datetime, nonce: Callable[[], str]) -> None:
         match message:
             case m.KeepAlive(src):
                 self._send(m.KeepAlive(src))
@@ -213,11 +214,11 @@ class Session:
         self,
         message: m.AppChallenge | m.AppLogin | m.AppCheckLogin | m.AppInfo | m.PbxInfo,
         now: datetime,
-        nonce: str,
+        nonce: Callable[[], str],
     ) -> None:
         match message:
             case m.AppChallenge(src):
-                self._challenge = nonce[:NONCE_LENGTH]
+                self._challenge = nonce()[:NONCE_LENGTH]
                 self._send(m.AppChallengeResult(self._challenge, src))
             case m.AppLogin():
                 self._login(message, now)

@@ -187,12 +187,12 @@ def read_user(row: Sequence[Any]) -> StoredUser:
     )
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=instant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
 
 def _write_appointments(appointments: Sequence[Appointment]) -> str:
     """A JSON list with a list of each one's fields in their order; instants as everywhere in the tables."""
-    return _ENCODER.encode(appointments)
+    return _ENCODER.encode([(one.id, instant(one.start), instant(one.end), *one[3:]) for one in appointments])
 
 
 def _read_appointments(text: str) -> tuple[Appointment, ...]:

@@ -37,7 +37,7 @@ class Desk:
         return self.hear(json.dumps({"mt": mt, **members}))
 
     def hear(self, data: str | bytes) -> list[dict[str, object]]:
-        self.session.receive(data, self.now, next(self.nonces))
+        self.session.receive(data, self.now, lambda: next(self.nonces))
         return self.sent()
 
     def wait(self, seconds: float) -> list[dict[str, object]]:

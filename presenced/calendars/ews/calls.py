@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
-from uuid import uuid4
 
 from presenced import __version__
 from presenced.calendars.budgets import Budgets
@@ -22,6 +21,7 @@ from presenced.calendars.ews.envelope import Refused, Trouble, Unreadable, http_
 from presenced.calendars.ews.recovery import Step, door_problem, recovery_for
 from presenced.calendars.pace import Pace
 from presenced.calendars.problems import SERVER_AWAY, carried_problem
+from presenced.calendars.request_id import next_request_id
 from presenced.core.ports import Clock, DoorProblem, MailboxProblem
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ def headers_for(request: Request) -> dict[str, str]:
         "Accept": "text/xml",
         "User-Agent": f"presenced/{__version__}",
         "X-AnchorMailbox": request.anchor or request.mailbox,
-        "client-request-id": str(uuid4()),
+        "client-request-id": next_request_id(),
         "return-client-request-id": "true",
     }
     if request.anchor:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
-from uuid import uuid4
 
 from presenced import __version__
 from presenced.calendars.budgets import Budgets
@@ -29,6 +28,7 @@ from presenced.calendars.graph.recovery import (
 from presenced.calendars.graph.wire import Answer, Unreadable, parse
 from presenced.calendars.pace import Pace
 from presenced.calendars.problems import SERVER_AWAY, carried_problem
+from presenced.calendars.request_id import next_request_id
 from presenced.calendars.transport.http_carrier import parse_retry_after
 from presenced.core.ports import Clock, DoorProblem, MailboxProblem
 
@@ -152,7 +152,7 @@ class Caller:
         everyday = {
             "Accept": "application/json",
             "User-Agent": f"presenced/{__version__}",
-            "client-request-id": str(uuid4()),
+            "client-request-id": next_request_id(),
             "return-client-request-id": "true",
         }
         if body:

@@ -7,8 +7,8 @@ of requests that all read "POST /EWS/Exchange.asmx 200" would help nobody.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from presenced.calendars.transport.transcript import mask
 
@@ -20,8 +20,7 @@ _JSON_CODE = re.compile(rb'"error"\s*:\s*\{\s*"code"\s*:\s*"([\w.-]+)"')
 _NO_ERROR = "NoError"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """One exchange as an observer sees it: enough for a list of the last requests, nothing secret."""
 
     at: datetime
