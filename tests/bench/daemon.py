@@ -106,25 +106,26 @@ class Daemon:
         worst, computing = self._lag.take()
         return {"lag": worst, "lag_computing": computing, "at": time.monotonic()}
 
-    async def state(self) -> Answer:
-        """Whether there is anything left to do, and how far it has come."""
+    async def waiting(self) -> Answer:
+        """What is left to do; cheap, so that it can be asked often."""
         engine = self._engine
-        keepers = engine.roster.keepers.values()
-        waiting = {
+        return {
             "lookups": engine.resolving.waiting,
             "reads": engine.watch.waiting,
             "writes": engine.writer.waiting,
             "chores": engine.chores.waiting,
         }
+
+    async def state(self) -> Answer:
+        """How far it has come."""
+        engine = self._engine
+        keepers = engine.roster.keepers.values()
         return {
             "users": len(keepers),
             "read": sum(keeper.read_at is not None for keeper in keepers),
             "written": sum(keeper.written is not None for keeper in keepers),
             "followed": engine.watch.followed_count,
             "silent": (self._clock.now() - (engine.watch.oldest_sign() or self._clock.now())).total_seconds(),
-            "waiting": waiting,
-            "idle": not any(waiting.values()),
-            "at": time.monotonic(),
         }
 
     async def turn(self, *, seconds: float) -> Answer:
@@ -193,7 +194,7 @@ async def main() -> None:
     """Serve until the parent is done."""
     daemon = Daemon()
     names = (
-        *("open", "usage", "take_lag", "state", "jump", "now", "turn"),
+        *("open", "usage", "take_lag", "waiting", "state", "jump", "now", "turn"),
         *("windows", "reload", "close"),
     )
     await serve({name: getattr(daemon, name) for name in names})

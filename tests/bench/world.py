@@ -23,7 +23,9 @@ MIDNIGHT = EVENING.replace(hour=0, minute=0) + timedelta(days=1)
 FRESH = 30.0
 """seconds: a younger sign of life is later than the last jump"""
 _LOOK = 0.25
-"""seconds between two looks at the daemon, which cost it a little"""
+"""seconds between two looks at the daemon's state, which cost it a little"""
+_GLANCE = 0.02
+"""seconds between two looks at what it has left to do"""
 LONGEST_JUMP = timedelta(seconds=200)
 """a longer one makes streams look silent"""
 
@@ -101,15 +103,14 @@ class World:
         return await self.daemon.ask(command, **values)
 
     async def until_idle(self, within: float = 300) -> Answer:
-        """The daemon's state once nothing is left to do."""
+        """The daemon's state once nothing is left to do, and since when."""
         deadline = time.monotonic() + within
-        while True:
-            state = await self.ask_daemon("state")
-            if state["idle"]:
-                return state
+        while any((waiting := await self.ask_daemon("waiting")).values()):
             if time.monotonic() > deadline:
-                raise ChildFailed(f"the daemon did not come to rest within {within:g} s: {state}")
-            await asyncio.sleep(_LOOK)
+                raise ChildFailed(f"the daemon did not come to rest within {within:g} s: {waiting}")
+            await asyncio.sleep(_GLANCE)
+        at = time.monotonic()
+        return {**await self.ask_daemon("state"), "at": at}
 
     async def until_asked(self, operation: str, count: int, within: float = 600) -> None:
         """Return when the simulator has had so many requests of that kind."""
