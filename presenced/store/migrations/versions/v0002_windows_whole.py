@@ -30,7 +30,7 @@ def upgrade() -> None:
     """Move what is kept."""
     op.add_column("windows", sa.Column("appointments", sa.Text, nullable=False, server_default="[]"))
     connection = op.get_bind()
-    for guid, rows in groupby(connection.execute(_KEPT).all(), key=lambda row: row[0]):
+    for guid, rows in groupby(connection.execute(_KEPT), key=lambda row: row[0]):
         appointments = json.dumps([_fields(row) for row in rows], ensure_ascii=False, separators=(",", ":"))
         connection.execute(_FILL, {"guid": guid, "appointments": appointments})
     op.drop_table("appointments")
