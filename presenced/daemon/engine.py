@@ -134,11 +134,11 @@ class Engine:
             finally:
                 self.watch.use(None)
 
-    def apply(self, settings: Settings) -> None:
+    async def apply(self, settings: Settings) -> None:
         """Settings that touch no connection: mapping, presence, users."""
-        self.settings = settings
         self.alerts.apply(settings)
-        to_read = self.roster.apply(settings)
+        to_read = await self.roster.apply(settings)
+        self.settings = settings
         if self.watch.window != settings.presence.window:
             self.watch.window = settings.presence.window
             to_read = set(self.roster.mailboxes())

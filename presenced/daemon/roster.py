@@ -216,12 +216,20 @@ class Roster:
 
     # --- settings ---
 
-    def apply(self, settings: Settings) -> set[str]:
-        """New settings, nobody's connection touched; the mailboxes that must be read again."""
+    async def apply(self, settings: Settings) -> set[str]:
+        """New settings, nobody's connection touched; the mailboxes that must be read again.
+
+        A few users at a time, and others work in between: meanwhile some have the old rules and some the new.
+        """
         self._settings = settings
         self._rules.clear()
         to_read: set[str] = set()
-        for keeper in list(self.keepers.values()):
+        for number, guid in enumerate(list(self.keepers), 1):
+            if number % _TOGETHER == 0:
+                await asyncio.sleep(0)
+            keeper = self.keepers.get(guid)
+            if keeper is None:  # has left meanwhile
+                continue
             admission, mapping = keeper.admission, keeper.mapping
             self._apply_settings(keeper)
             insufficient = keeper.admission != admission or keeper.mapping.asks_more_than(mapping)

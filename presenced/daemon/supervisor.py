@@ -227,7 +227,7 @@ class Supervisor:
         self._settings = replace(new, store=replace(new.store, path=old.store.path))
         if changes.log:
             set_up_logging(new.log)
-        engine.apply(self._settings)
+        await engine.apply(self._settings)
         if changes.pbx:
             await self._end("pbx")
             engine.use_pbx(self._new_link(engine.roster))

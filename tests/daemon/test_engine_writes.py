@@ -140,10 +140,29 @@ async def test_a_reload_of_the_mapping_touches_no_connection(running: Running) -
     running.calendars.calendars["ann@example.com"] = [meeting(-30, 30)]
     running.pbx.link(user("ann"))
     await running.settle(1)
-    running.engine.apply(settings_for(mapping=MappingTable(busy=Mapped.DND)))
+    await running.engine.apply(settings_for(mapping=MappingTable(busy=Mapped.DND)))
     await running.settle(1)
     assert running.pbx.presences["guid-ann"].activity == "dnd"
     assert len(running.calendars.reads) == 1
+
+
+async def test_a_reload_of_many_lets_others_work_in_between(running: Running) -> None:
+    """One user leaves and one comes while the rules of the others change."""
+    people = [f"p{number}" for number in range(250)]
+    running.pbx.link(*map(user, people))
+    await running.settle(1)
+    applying = asyncio.create_task(running.engine.apply(settings_for(mapping=MappingTable(busy=Mapped.DND))))
+    await asyncio.sleep(0)
+    keepers = running.engine.roster.keepers
+    assert {keepers["guid-p0"].mapping.table.busy, keepers["guid-p249"].mapping.table.busy} == {
+        Mapped.DND,
+        Mapped.BUSY,
+    }
+    running.engine.roster.removed("guid-p249")
+    running.engine.roster.changed(user("late"))
+    await applying
+    assert len(keepers) == 250
+    assert {keeper.mapping.table.busy for keeper in keepers.values()} == {Mapped.DND}
 
 
 async def test_a_reload_of_priority_words_reads_again(running: Running) -> None:
@@ -154,7 +173,7 @@ async def test_a_reload_of_priority_words_reads_again(running: Running) -> None:
     running.pbx.link(user("ann"))
     await running.settle(1)
     assert running.pbx.note("ann").startswith("Meeting until")
-    running.engine.apply(
+    await running.engine.apply(
         settings_for(presence=PresenceSettings(timezone="UTC", priority_words=("vacation",)))
     )
     await running.settle(61)
@@ -167,12 +186,12 @@ async def test_a_reload_that_asks_for_organizers_reads_again(running: Running) -
     running.pbx.link(user("ann"))
     await running.settle(1)
     assert running.pbx.note("ann") == "Free"
-    running.engine.apply(
+    await running.engine.apply(
         settings_for(mapping=MappingTable(tentative_exception_organizers=("boss@example.com",)))
     )
     await running.settle(61)
     assert running.pbx.presences["guid-ann"].activity == "away"
-    running.engine.apply(
+    await running.engine.apply(
         settings_for(mapping=MappingTable(tentative_exception_organizers=("other@example.com",)))
     )
     await running.settle(61)
@@ -185,7 +204,9 @@ async def test_a_reload_of_the_window_reads_everybody_again(running: Running) ->
     running.pbx.link(user("ann"))
     await running.settle(1)
     assert running.pbx.note("ann") == "Free"
-    running.engine.apply(settings_for(presence=PresenceSettings(timezone="UTC", window=timedelta(hours=72))))
+    await running.engine.apply(
+        settings_for(presence=PresenceSettings(timezone="UTC", window=timedelta(hours=72)))
+    )
     await running.settle(61)
     assert running.pbx.note("ann").startswith("Free until")
 
@@ -193,12 +214,12 @@ async def test_a_reload_of_the_window_reads_everybody_again(running: Running) ->
 async def test_a_user_taken_out_of_the_sync_is_cleared(running: Running) -> None:
     running.pbx.link(user("ann"), user("bob"))
     await running.settle(1)
-    running.engine.apply(settings_for(users=(UserSection("ann@*", 1, sync=False),)))
+    await running.engine.apply(settings_for(users=(UserSection("ann@*", 1, sync=False),)))
     await running.settle(1)
     assert running.pbx.presences["guid-ann"] == CLEARED
     assert running.pbx.note("bob") == "Free"
     assert running.calendars.following == {"bob@example.com"}
-    running.engine.apply(settings_for())
+    await running.engine.apply(settings_for())
     await running.settle(2)
     assert running.pbx.note("ann") == "Free"
 
@@ -262,12 +283,12 @@ async def test_who_opts_out_leaves_nothing_behind(
     running.calendars.calendars["ann@example.com"] = [meeting(-30, 30)]
     running.pbx.link(user("ann"))
     await running.settle(1)
-    running.engine.apply(settings_for(users=(UserSection("ann@*", 1, sync=False),)))
+    await running.engine.apply(settings_for(users=(UserSection("ann@*", 1, sync=False),)))
     await running.settle(30)
     (kept,) = await store.load()
     assert (kept.mailbox, kept.appointments) == (None, ())
     assert running.pbx.presences["guid-ann"] == CLEARED
-    running.engine.apply(settings_for())
+    await running.engine.apply(settings_for())
     await running.settle(2)
     assert running.pbx.note("ann").startswith("Meeting until 08:30")
 
@@ -281,7 +302,7 @@ async def test_who_hides_titles_hides_those_kept_before(
     await running.settle(1)
     running.calendars.problems["ann@example.com"] = DoorProblem("away")
     hidden = settings_for(users=(UserSection("ann@*", 1, subject_shown=False),))
-    running.engine.apply(hidden)
+    await running.engine.apply(hidden)
     await running.settle()
     assert running.pbx.note("ann").startswith("Private until 08:30")
     await running.settle(30)

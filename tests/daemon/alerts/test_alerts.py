@@ -156,7 +156,7 @@ async def test_new_settings_are_tried_at_once() -> None:
         await desk.minutes(11)
         wire.trouble = None
         changed = AlertSettings(("b@example.com",), "p@example.com", Secret("smtp://localhost"))
-        desk.engine.apply(settings_for(exchange=ExchangeSettings(), alerts=changed))
+        await desk.engine.apply(settings_for(exchange=ExchangeSettings(), alerts=changed))
         await desk.settle()
         assert wire.kinds == "begun:pbx"
 
@@ -168,7 +168,7 @@ async def test_a_channel_nobody_asks_for_any_more_is_dropped() -> None:
         await desk.minutes(11)
         assert desk.engine.alerts.waiting == 1
         desk.wires.clear()
-        desk.engine.apply(settings_for(exchange=ExchangeSettings()))
+        await desk.engine.apply(settings_for(exchange=ExchangeSettings()))
         await desk.minutes(2)
         assert desk.engine.alerts.waiting == 0
 

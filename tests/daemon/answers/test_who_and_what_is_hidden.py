@@ -120,7 +120,7 @@ async def test_a_hidden_title_is_nowhere(case: str, caplog: pytest.LogCaptureFix
 async def test_a_title_hidden_from_now_on_is_not_told_before_the_next_read(asked: Asked) -> None:
     await asked.has(meeting("now", -30, 30, subject=SECRET))
     hiding = settings_for(presence=PresenceSettings("UTC", subject_shown=False))
-    asked.running.engine.apply(hiding)
+    await asked.running.engine.apply(hiding)
     assert (await asked.why())["decision"]["current"]["title"] == "(hidden)"
 
 
