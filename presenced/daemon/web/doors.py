@@ -1,4 +1,4 @@
-"""Both doors: connections with their ages, subscriptions by group, back-offs, and what was counted."""
+"""Both doors: connections with their ages, the sign-in, subscriptions by group, back-offs, and counts."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Doors:
             "followed": engine.watch.followed_count,
             "polled": engine.watch.polled_count,
             "oldest_sign": engine.watch.oldest_sign(),
+            "sign_in": door.sign_in if door else None,
             **_backoffs(door),
             **_counts(engine.watch.door.counters() if engine.watch.door is not None else {}),
             "queues": {

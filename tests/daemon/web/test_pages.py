@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from presenced.core.ports import MailboxState
+from presenced.core.ports import CalendarDoorStatus, MailboxState, SignInStatus
 from presenced.core.presence import Presence
 from tests.daemon.doors import Running
 from tests.daemon.web.browser import Browser
@@ -48,6 +50,56 @@ async def test_one_user_is_explained(page: Browser) -> None:
     assert "it was read for the first time, or the daemon started" in text
     assert text.count('<svg class="timeline"') == 2
     assert 'class="now"' in text
+
+
+IN_MARCH = datetime(2027, 3, 1, 7, 30, tzinfo=UTC)
+SIGNED_IN = SignInStatus(
+    "certificate",
+    "",
+    healthy=True,
+    expires_at=IN_MARCH,
+    credential_expires_at=IN_MARCH + timedelta(days=90),
+    permissions=frozenset({"full_access_as_app", "Calendars.Read"}),
+)
+FAILING = SignInStatus(
+    "",
+    "",
+    healthy=False,
+    reason="no such secret",
+    remedy="make another",
+    failing_since=IN_MARCH,
+    next_try=IN_MARCH + timedelta(minutes=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "reason", "told"),
+    [
+        (SIGNED_IN, "", "Who the app by certificate Token until 1 Mar 07:30"),
+        (
+            SIGNED_IN,
+            "",
+            "Certificate until 30 May 07:30 Permissions Calendars.Read, full_access",
+        ),
+        (replace(SIGNED_IN, account="svc@x.com"), "", "Who svc@x.com by certificate"),
+        (SignInStatus("", "", healthy=True), "", "Sign-in Not tried yet. Subscriptions"),
+        (FAILING, "", "Sign-in ▲ no such secret Make another. Failing since 1 Mar 07:30:00 Next try"),
+        (FAILING, "no such secret; make another", "Sign-in Failing since"),
+        (None, "", "proof of life 08:00:00 Subscriptions by group"),
+    ],
+)
+async def test_the_sign_in_is_told(
+    sign_in: SignInStatus | None,
+    reason: str,
+    told: str,
+    page: Browser,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status = CalendarDoorStatus("graph", healthy=not reason, reason=reason, sign_in=sign_in)
+    monkeypatch.setattr(running.calendars, "status", lambda: status)
+    text = re.sub(r"<[^>]*>", " ", (await page.get("/doors")).text)
+    assert told in " ".join(text.split())
 
 
 async def test_a_hidden_title_is_private_everywhere(page: Browser, running: Running) -> None:
