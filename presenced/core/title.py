@@ -28,12 +28,12 @@ def clean(subject: str) -> str:
     return _cleaned(subject)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def _cleaned(subject: str) -> str:
     return str(_SPACE.sub(" ", _CONTROL.sub("", subject))).strip(" ")
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def shown_title(cleaned: str, limit: int) -> str:
     """The cleaned title, tag-proof and at most `limit` code points long; "" if nothing in it is visible."""
     if all(unicodedata.category(sign)[0] in "CZ" for sign in cleaned):

@@ -8,7 +8,8 @@ challenge of the login and the last one of each kind, which show whether anythin
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import islice
 
 import aiohttp
 
@@ -45,18 +46,17 @@ async def _ask(socket: aiohttp.ClientWebSocketResponse, message: m.Outgoing) -> 
 
 
 async def _write(socket: aiohttp.ClientWebSocketResponse, guids: Sequence[str]) -> None:
-    waiting: Iterator[str] = iter(guids)
-    answer = ""
-    for guid in (next(waiting, "") for _ in range(AT_A_TIME)):
-        await _send(socket, guid)
+    waiting, answer = iter(guids), ""
+    for guid in islice(waiting, AT_A_TIME):
+        await _set_presence(socket, guid)
     for _ in guids:
         answer = await socket.receive_str()
-        await _send(socket, next(waiting, ""))
+        for guid in islice(waiting, 1):
+            await _set_presence(socket, guid)
     if '"SetPresenceResult"' not in answer or '"error"' in answer:
         raise RuntimeError(f"the floor's presence was answered {answer[:80]}")
 
 
-async def _send(socket: aiohttp.ClientWebSocketResponse, guid: str) -> None:
-    if guid:
-        message = m.SetPresence(guid, guid, "calendar:", _SHOWN.activity, _SHOWN.note)
-        await socket.send_str(wire.write(message))
+async def _set_presence(socket: aiohttp.ClientWebSocketResponse, guid: str) -> None:
+    message = m.SetPresence(guid, guid, "calendar:", _SHOWN.activity, _SHOWN.note)
+    await socket.send_str(wire.write(message))
