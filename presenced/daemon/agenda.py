@@ -19,6 +19,9 @@ K = TypeVar("K")
 LONGEST_WAIT = timedelta(seconds=30)
 """a wait is cut here, so that the waiting loop shows a sign of life and follows a clock that was set"""
 
+_SPARE = 100
+"""entries that count no more and may lie in the heap, beside as many as count"""
+
 
 class Agenda(Generic[K]):
     """Keys with the instant at which each is due."""
@@ -26,55 +29,70 @@ class Agenda(Generic[K]):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heap: list[tuple[datetime, int, K]] = []
-        self._due: dict[K, datetime] = {}
+        self._entries: dict[K, tuple[datetime, int, K]] = {}
+        """those of the heap that count"""
         self._numbers = itertools.count()
         self._sooner = asyncio.Event()
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = clock.now()
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self._entries)
 
     def __contains__(self, key: K) -> bool:
-        return key in self._due
+        return key in self._entries
 
     def due_at(self, key: K) -> datetime | None:
         """When the key is due, None where it has no entry."""
-        return self._due.get(key)
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
 
     def overdue(self, now: datetime) -> int:
         """How many keys are due and still wait."""
-        return sum(due <= now for due in self._due.values())
+        return sum(due <= now for due, _, _ in self._entries.values())
 
     def wish(self, key: K, due: datetime) -> None:
         """Make the key due at `due`, unless it is due earlier already."""
-        known = self._due.get(key)
+        known = self.due_at(key)
         if known is None or due < known:
             self.put(key, due)
 
     def put(self, key: K, due: datetime) -> None:
         """Make the key due at `due`, whatever was wished before."""
-        self._due[key] = due
-        heapq.heappush(self._heap, (due, next(self._numbers), key))
-        if self._heap[0][2] == key:
+        if self.due_at(key) == due:
+            return
+        entry = self._entries[key] = due, next(self._numbers), key
+        heapq.heappush(self._heap, entry)
+        if self._heap[0] is entry:
             self._sooner.set()
+        if len(self._heap) > 2 * len(self._entries) + _SPARE:
+            self._clear_up()
 
     def drop(self, key: K) -> None:
         """Forget the key."""
-        self._due.pop(key, None)
+        self._entries.pop(key, None)
 
     def pop(self, now: datetime, most: int) -> list[K]:
         """Up to `most` keys that are due, the longest due first; they are forgotten."""
         ready: list[K] = []
         while self._heap and len(ready) < most and self._heap[0][0] <= now:
-            due, _, key = heapq.heappop(self._heap)
-            if self._due.get(key) == due:
-                del self._due[key]
-                ready.append(key)
+            entry = heapq.heappop(self._heap)
+            if self._counts(entry):
+                del self._entries[entry[2]]
+                ready.append(entry[2])
         return ready
 
+    def _clear_up(self) -> None:
+        """Take out what has been put off or dropped: a read that is due at midnight is put off by every
+        change of the day."""
+        self._heap = list(self._entries.values())
+        heapq.heapify(self._heap)
+
+    def _counts(self, entry: tuple[datetime, int, K]) -> bool:
+        return self._entries.get(entry[2]) is entry
+
     def _next(self) -> datetime | None:
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+        while self._heap and not self._counts(self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 

@@ -38,6 +38,17 @@ def test_against_a_dictionary(steps: list[tuple[str, int, int]]) -> None:
     assert len(agenda) == 0
 
 
+def test_what_is_put_off_again_and_again_takes_no_room() -> None:
+    agenda: Agenda[int] = Agenda(FakeClock())
+    start = FakeClock().now()
+    for number in range(20_000):
+        agenda.put(number % 50, start + (number + 1) * SECOND)
+    for key in range(40, 50):
+        agenda.drop(key)
+    assert len(agenda._heap) <= 200
+    assert agenda.pop(start + 30_000 * SECOND, 100) == list(range(40))
+
+
 async def test_waiting_ends_when_something_sooner_comes() -> None:
     clock = FakeClock()
     agenda: Agenda[str] = Agenda(clock)
