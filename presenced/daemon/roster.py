@@ -31,6 +31,7 @@ from presenced.core.replica import PbxUser
 from presenced.core.window import Window
 from presenced.daemon.agenda import Agenda
 from presenced.daemon.keeper import Keeper
+from presenced.daemon.slices import in_slices
 
 log = logging.getLogger(__name__)
 
@@ -224,9 +225,7 @@ class Roster:
         self._settings = settings
         self._rules.clear()
         to_read: set[str] = set()
-        for number, guid in enumerate(list(self.keepers), 1):
-            if number % _TOGETHER == 0:
-                await asyncio.sleep(0)
+        async for guid in in_slices(list(self.keepers), _TOGETHER):
             keeper = self.keepers.get(guid)
             if keeper is None:  # has left meanwhile
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from presenced.config.rules import admission_of, mapping_of
 from presenced.config.settings import Settings, SyncType, UserSettings
@@ -17,10 +17,10 @@ from presenced.core.admission import Admission
 from presenced.core.appointment import Appointment, ShowAs
 from presenced.core.decision import decide
 from presenced.core.mapping import Mapping
-from presenced.core.ports import Clock
 from presenced.core.presence import Presence
 from presenced.core.zones import first_instant, zone_of
 from presenced.daemon.keeper import Keeper
+from presenced.daemon.slices import in_slices
 
 MOST_SHOWN = 300
 """differences listed; the rest is counted"""
@@ -63,15 +63,13 @@ class _Rules:
     admission: Admission
 
 
-async def compare(keepers: Collection[Keeper], settings: Settings, clock: Clock) -> Outcome:
+async def compare(keepers: Collection[Keeper], settings: Settings, now: datetime) -> Outcome:
     """Everybody's presence now, with the settings in force and with these."""
-    now = clock.now()
     rules: dict[UserSettings, _Rules] = {}
     listed: list[Difference] = []
     different = to_read = 0
-    for number, keeper in enumerate(sorted(keepers, key=lambda keeper: (keeper.user.sip, keeper.user.guid))):
-        if number % _SLICE == 0:
-            await clock.sleep(timedelta())
+    by_name = sorted(keepers, key=lambda keeper: (keeper.user.sip, keeper.user.guid))
+    async for keeper in in_slices(by_name, _SLICE):
         own = settings.for_user(keeper.user.addresses)
         if own not in rules:
             rules[own] = _Rules(mapping_of(own, settings.presence), admission_of(own, settings.presence))

@@ -15,6 +15,7 @@ from presenced.config.loading import MOST_BYTES
 from presenced.config.schema import Key, keys_of
 from presenced.config.settings import Settings
 from presenced.core.activity import Mapped
+from presenced.daemon.slices import in_slices
 from presenced.daemon.web.drafting import (
     Draft,
     deciding_text,
@@ -104,7 +105,7 @@ class MappingPage:
         outcome = None
         if draft.settings is not None:
             keepers = list(self._site.engine.roster.keepers.values())
-            outcome = await compare(keepers, draft.settings, self._site.clock)
+            outcome = await compare(keepers, draft.settings, self._site.clock.now())
         return {
             "draft": draft,
             "lines": "" if draft.whole else text.strip(),
@@ -127,7 +128,7 @@ class MappingPage:
         settings = self._site.settings
         counts: Counter[str] = Counter()
         if settings.users:
-            async for keeper in self._site.in_slices(list(self._site.engine.roster.keepers.values())):
+            async for keeper in in_slices(list(self._site.engine.roster.keepers.values())):
                 counts[settings.for_user(keeper.user.addresses).section] += 1
         return [
             {

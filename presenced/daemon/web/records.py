@@ -11,6 +11,7 @@ from aiohttp import web
 from presenced.core.ports import StoreProblem, Write
 from presenced.daemon.answers.sentences import CAUSES
 from presenced.daemon.requests_log import KEPT, Search
+from presenced.daemon.slices import in_slices
 from presenced.daemon.web.showing import NAMES
 from presenced.daemon.web.site import Site, name_of
 
@@ -64,7 +65,7 @@ class Records:
         words = search.text.casefold().split()
         found = 0
         shown: list[Mapping[str, Any]] = []
-        async for write in self._site.in_slices(writes):
+        async for write in in_slices(writes):
             if (
                 (search.cause and write.cause != search.cause)
                 or (search.refused and not write.error)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 
@@ -24,8 +23,6 @@ from presenced.daemon.web.rendering import Rendering, Times
 from presenced.daemon.web.showing import Shown, show
 from presenced.daemon.web.statics import Statics
 
-T = TypeVar("T")
-
 STATES = {
     "resolved": "changes are noticed at once",
     "polled": "asked for changes now and then",
@@ -35,7 +32,6 @@ STATES = {
     "disabled": "not followed, sync = no",
 }
 """the states of a user's mailbox in words"""
-_SLICE = 250
 
 
 class Site:
@@ -134,13 +130,6 @@ class Site:
             "read_at": keeper.read_at,
             "stale": keeper.is_stale(self.clock.now()),
         }
-
-    async def in_slices(self, many: Iterable[T]) -> AsyncIterator[T]:
-        """Many things, one after the other; the loop gets a turn between slices of them."""
-        for number, one in enumerate(many):
-            if number % _SLICE == _SLICE - 1:
-                await self.clock.sleep(timedelta())
-            yield one
 
 
 def name_of(keeper: Keeper) -> str:
