@@ -99,12 +99,18 @@ class Engine:
         return loops | {
             "lag": self.pulse.measure,
             "housekeeping": self._keep_house,
-            "garbage": lambda: collect_garbage(self._clock, self._waiting),
+            "garbage": lambda: collect_garbage(self._clock, lambda: sum(self.queues().values())),
             "progress": self.milestones.run,
         }
 
-    def _waiting(self) -> int:
-        return self.watch.waiting + self.writer.waiting + self.resolving.waiting + self.chores.waiting
+    def queues(self) -> dict[str, int]:
+        """What is due and not done yet, by kind of work."""
+        return {
+            "lookups": self.resolving.waiting,
+            "reads": self.watch.waiting,
+            "writes": self.writer.waiting,
+            "chores": self.chores.waiting,
+        }
 
     def use_pbx(self, pbx: PbxDoor) -> None:
         """From now on this is the link."""
@@ -174,10 +180,7 @@ class Engine:
         for room, named in rooms.items():
             for name, count in named.items():
                 counts[f"{room}_{str(name).replace('-', '_')}"] += count
-        counts["queue_lookups"] = self.resolving.waiting
-        counts["queue_reads"] = self.watch.waiting
-        counts["queue_writes"] = self.writer.waiting
-        counts["queue_chores"] = self.chores.waiting
+        counts.update({f"queue_{work}": waiting for work, waiting in self.queues().items()})
         return counts
 
     @property

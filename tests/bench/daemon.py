@@ -108,13 +108,7 @@ class Daemon:
 
     async def waiting(self) -> Answer:
         """What is left to do; cheap, so that it can be asked often."""
-        engine = self._engine
-        return {
-            "lookups": engine.resolving.waiting,
-            "reads": engine.watch.waiting,
-            "writes": engine.writer.waiting,
-            "chores": engine.chores.waiting,
-        }
+        return dict(self._engine.queues())
 
     async def state(self) -> Answer:
         """How far it has come."""

@@ -183,13 +183,7 @@ class EngineCollector(Collector):
 
     def _inside(self) -> Iterator[Metric]:
         engine = self._engine
-        queues = {
-            "lookups": engine.resolving.waiting,
-            "reads": engine.watch.waiting,
-            "writes": engine.writer.waiting,
-            "chores": engine.chores.waiting,
-        }
-        yield _gauges("queue_depth", "What is due and not done yet.", "queue", queues)
+        yield _gauges("queue_depth", "What is due and not done yet.", "queue", engine.queues())
         lag = engine.pulse.loop_lag / timedelta(seconds=1)
         yield _gauge("loop_lag_seconds", "The worst lag of the event loop lately.", lag)
         yield _gauge("stuck_loops", "Loops without a sign of life.", len(engine.pulse.stuck()))

@@ -15,6 +15,7 @@ from presenced.daemon.web.site import Site
 
 _MOST_STREAMS = 300
 _MOST_BACKOFFS = 100
+_QUEUES = {"lookups": "look-ups", "chores": "store"}
 _REQUESTS, _ERRORS = "requests_", "errors_"
 
 
@@ -49,12 +50,7 @@ class Doors:
             "sign_in": door.sign_in if door else None,
             **_backoffs(door),
             **_counts(engine.watch.door.counters() if engine.watch.door is not None else {}),
-            "queues": {
-                "look-ups": engine.resolving.waiting,
-                "reads": engine.watch.waiting,
-                "writes": engine.writer.waiting,
-                "store": engine.chores.waiting,
-            },
+            "queues": {_QUEUES.get(work, work): waiting for work, waiting in engine.queues().items()},
             "loop_lag": engine.pulse.loop_lag,
             "latency": engine.writer.latencies.total / max(engine.writer.latencies.count, 1),
             "latencies": engine.writer.latencies.count,
