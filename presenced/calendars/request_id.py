@@ -13,6 +13,9 @@ _PROCESS = str(uuid4())[:-12]
 _NUMBERS = count(1)
 
 
-def next_request_id() -> str:
-    """A GUID no other request has."""
-    return f"{_PROCESS}{next(_NUMBERS):012x}"
+def request_id_headers() -> dict[str, str]:
+    """A GUID no other request has, and the wish to read it in the answer."""
+    return {
+        "client-request-id": f"{_PROCESS}{next(_NUMBERS):012x}",
+        "return-client-request-id": "true",
+    }

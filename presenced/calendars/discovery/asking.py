@@ -16,7 +16,7 @@ from presenced.calendars.carrier import Carrier, CarrierProblem, Reply
 from presenced.calendars.discovery import names, wire
 from presenced.calendars.discovery.order import Dialect, Place, Probe, join
 from presenced.calendars.discovery.wire import Malformed, SettingsAnswer, UserAnswer
-from presenced.calendars.request_id import next_request_id
+from presenced.calendars.request_id import request_id_headers
 
 _WITHIN = timedelta(seconds=45)
 _BUSY_FOR = timedelta(seconds=5)
@@ -115,8 +115,7 @@ class Asking:
     async def _post(self, url: str, body: bytes, action: str, voice: Voice) -> Reply:
         headers: Mapping[str, str] = {
             **_XML,
-            "client-request-id": next_request_id(),
-            "return-client-request-id": "true",
+            **request_id_headers(),
             **({"SOAPAction": f'"{action}"'} if action else {}),
             **({"X-AnchorMailbox": voice.anchor} if voice.anchor else {}),
         }

@@ -21,7 +21,7 @@ from presenced.calendars.ews.envelope import Refused, Trouble, Unreadable, http_
 from presenced.calendars.ews.recovery import Step, door_problem, recovery_for
 from presenced.calendars.pace import Pace
 from presenced.calendars.problems import SERVER_AWAY, carried_problem
-from presenced.calendars.request_id import next_request_id
+from presenced.calendars.request_id import request_id_headers
 from presenced.core.ports import Clock, DoorProblem, MailboxProblem
 
 T = TypeVar("T")
@@ -161,8 +161,7 @@ def headers_for(request: Request) -> dict[str, str]:
         "Accept": "text/xml",
         "User-Agent": f"presenced/{__version__}",
         "X-AnchorMailbox": request.anchor or request.mailbox,
-        "client-request-id": next_request_id(),
-        "return-client-request-id": "true",
+        **request_id_headers(),
     }
     if request.anchor:
         headers["X-PreferServerAffinity"] = "true"

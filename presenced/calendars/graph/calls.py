@@ -28,7 +28,7 @@ from presenced.calendars.graph.recovery import (
 from presenced.calendars.graph.wire import Answer, Unreadable, parse
 from presenced.calendars.pace import Pace
 from presenced.calendars.problems import SERVER_AWAY, carried_problem
-from presenced.calendars.request_id import next_request_id
+from presenced.calendars.request_id import request_id_headers
 from presenced.calendars.transport.http_carrier import parse_retry_after
 from presenced.core.ports import Clock, DoorProblem, MailboxProblem
 
@@ -152,8 +152,7 @@ class Caller:
         everyday = {
             "Accept": "application/json",
             "User-Agent": f"presenced/{__version__}",
-            "client-request-id": next_request_id(),
-            "return-client-request-id": "true",
+            **request_id_headers(),
         }
         if body:
             everyday["Content-Type"] = "application/json"
