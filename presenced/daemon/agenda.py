@@ -10,15 +10,16 @@ import asyncio
 import heapq
 import itertools
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from presenced.core.ports import Clock
 
 K = TypeVar("K")
+_Entry: TypeAlias = tuple[datetime, int, K]
+"""when it is due, a number that breaks ties, and the key"""
 
 LONGEST_WAIT = timedelta(seconds=30)
 """a wait is cut here, so that the waiting loop shows a sign of life and follows a clock that was set"""
-
 _SPARE = 100
 """entries that count no more and may lie in the heap, beside as many as count"""
 
@@ -28,8 +29,8 @@ class Agenda(Generic[K]):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[datetime, int, K]] = []
-        self._entries: dict[K, tuple[datetime, int, K]] = {}
+        self._heap: list[_Entry[K]] = []
+        self._entries: dict[K, _Entry[K]] = {}
         """those of the heap that count"""
         self._numbers = itertools.count()
         self._sooner = asyncio.Event()
@@ -88,7 +89,7 @@ class Agenda(Generic[K]):
         self._heap = list(self._entries.values())
         heapq.heapify(self._heap)
 
-    def _counts(self, entry: tuple[datetime, int, K]) -> bool:
+    def _counts(self, entry: _Entry[K]) -> bool:
         return self._entries.get(entry[2]) is entry
 
     def _next(self) -> datetime | None:

@@ -200,9 +200,7 @@ def _read_appointments(text: str) -> tuple[Appointment, ...]:
 
 
 def _read_appointment(fields: Sequence[Any]) -> Appointment:
-    name, start, end, show_as, subject, all_day, sensitivity, organizer, cancelled, response, *worked_out = (
-        fields
-    )
+    name, start, end, show_as, subject, all_day, sensitivity, organizer, cancelled, response, *rest = fields
     return Appointment(
         name,
         read_instant(start),
@@ -214,5 +212,5 @@ def _read_appointment(fields: Sequence[Any]) -> Appointment:
         organizer,
         cancelled,
         _RESPONSE[response],
-        *worked_out,
+        *rest,
     )
