@@ -7,6 +7,7 @@ challenge of the login and the last one of each kind, which show whether anythin
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Sequence
 from itertools import islice
@@ -28,8 +29,7 @@ _SHOWN = Presence(
 async def converse(url: str, context: ssl.SSLContext, password: str, guids: Sequence[str]) -> None:
     """The whole conversation. Raises RuntimeError where it went otherwise than it should."""
     async with aiohttp.ClientSession() as session, session.ws_connect(url, ssl=context) as socket:
-        await socket.send_str(wire.write(m.AppChallenge()))
-        challenge = (await socket.receive_json())["challenge"]
+        challenge = json.loads(await _ask(socket, m.AppChallenge()))["challenge"]
         proof = wire.digest(m.AppLogin(APP, ""), challenge, password)
         await _ask(socket, m.AppLogin(APP, proof))
         await _ask(socket, m.ReplicateStart("users"))

@@ -10,6 +10,7 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import psutil
 from presenced.core.window import Window
 from presenced.sim.exchange.organisation import Item
 from presenced.sim.exchange.streaming import Pace
-from presenced.sim.pbx import SimulatedPbx
+from presenced.sim.pbx import SimulatedPbx, SimulatedUser
 from presenced.sim.pbx.state import PresenceWritten
 from presenced.sim.scenario import Change, OfficeLife
 from presenced.sim.stage import HOST, USER, Stage
@@ -72,20 +73,25 @@ class Simulators:
         await self._stage.open()
         exchange = self._stage.exchange
         exchange._around = replace(exchange._around, check=self._on_the_wire)
-        self._pbx = SimulatedPbx(
-            staff.users(mailboxes),
-            clock=self._clock,
-            name=PBX_NAME,
-            domain=staff.DOMAIN,
-            password=PBX_PASSWORD,
-            on_presence=self._arrived,
-        )
+        self._pbx = self._new_pbx(staff.users(mailboxes), self._arrived)
         return {
             "url": exchange.base_url,
             "ews": exchange.ews_url,
             "authority": str(self._stage.certificates.authority),
             "user": USER,
         }
+
+    def _new_pbx(
+        self, users: Iterable[SimulatedUser], on_presence: Callable[[PresenceWritten], None] | None = None
+    ) -> SimulatedPbx:
+        return SimulatedPbx(
+            users,
+            clock=self._clock,
+            name=PBX_NAME,
+            domain=staff.DOMAIN,
+            password=PBX_PASSWORD,
+            on_presence=on_presence,
+        )
 
     async def dial(self, *, port: int) -> Answer:
         """Let the PBX dial the daemon; the instant at which it begins."""
@@ -98,13 +104,7 @@ class Simulators:
 
     async def answer(self) -> Answer:
         """Let bare clients call a PBX with the same users, until `clear_up`; where."""
-        self._called = SimulatedPbx(
-            self._pbx.users.values(),
-            clock=self._clock,
-            name=PBX_NAME,
-            domain=staff.DOMAIN,
-            password=PBX_PASSWORD,
-        )
+        self._called = self._new_pbx(self._pbx.users.values())
         port = await self._called.serve(HOST, tls=self._stage.certificates.for_server())
         return {"url": f"wss://{HOST}:{port}/PBX0/APPS/websocket"}
 
