@@ -82,9 +82,9 @@ class Chromium:
             time.sleep(0.05)
 
     def text_of(self, path: str, css: str) -> str:
-        """Of a page loaded anew."""
+        """Of a page loaded anew; for `until`, which loads it again where the element is not there yet."""
         self.open(path)
-        return self.text(css)
+        return self.driver.find_element(By.CSS_SELECTOR, css).text
 
     def until(self, holds: Callable[[], object], what: str, seconds: float = 20) -> None:
         """Wait until it holds; a page that is being replaced counts as not yet."""
